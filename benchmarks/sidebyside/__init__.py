@@ -1,0 +1,1 @@
+"""The library side by side with the same work written by hand."""

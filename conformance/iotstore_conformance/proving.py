@@ -1,0 +1,354 @@
+"""Proving the suite: every mutant on its killers (or on every clause), in processes that can be given up."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, Protocol, Self, TypeAlias
+
+import pytest
+
+from iotstore import StoreError
+from iotstore_conformance.harness import Harness, find_harness
+from iotstore_conformance.mutants import Foreign, Mutant, broken, find_mutant, load_mutants
+from iotstore_conformance.registry import Clause, load_clauses
+from iotstore_conformance.runner import run_clause
+from iotstore_conformance.stage import Stage
+
+Verdict: TypeAlias = Literal["killed", "survived", "skipped", "error", "hung"]
+#: What a mutant is called that is none: the healthy backend has to pass what a mutant is killed by.
+HEALTHY: Final = ""
+#: A mutant has to pass this part of the clauses beside its killer: one that always raises proves nothing.
+PASSES: Final = 0.9
+_PATIENCE: Final = 60.0
+_FAILURES: Final = (AssertionError, pytest.fail.Exception, StoreError, Foreign)
+
+
+class Outcome(NamedTuple):
+    """What became of a mutant (or of the healthy backend, under the name ``HEALTHY``) in one clause.
+
+    *killed*: the clause's own function failed, by an assertion or an error of the library. *skipped*: it had nothing to
+    try on this backend. *error*: something else was raised, or before the clause began. *hung*: it took longer than
+    allowed, and was given up: no kill.
+    """
+
+    mutant: str
+    clause: str
+    verdict: Verdict
+    message: str
+    seconds: float
+
+
+def outcome_of(mutant: Mutant | None, clause: Clause, harness: Harness) -> Outcome:
+    """Run one clause on the harness, broken by the mutant if there is one."""
+    name, began = mutant.name if mutant else HEALTHY, time.perf_counter()
+    verdict: Verdict = "survived"
+    message = ""
+    try:
+        if mutant is None:
+            run_clause(clause, harness)
+        else:
+            with broken(harness, mutant) as victim:
+                run_clause(clause, victim)
+    except pytest.skip.Exception as error:
+        verdict, message = "skipped", _message(error)
+    except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - judged by _killed
+        verdict, message = ("killed" if _killed(error, clause) else "error"), _message(error)
+    return Outcome(name, clause.id, verdict, message, time.perf_counter() - began)
+
+
+def _killed(error: BaseException, clause: Clause) -> bool:
+    """Whether the clause itself found the fault, and didn't stumble over it."""
+    if not any(note.startswith(f"{clause.id} on ") for note in getattr(error, "__notes__", ())):
+        return False
+    trace, inside = error.__traceback__, False
+    while trace is not None:
+        inside = inside or trace.tb_frame.f_code is clause.prove.__code__
+        trace = trace.tb_next
+    return inside and _is_failure(error)
+
+
+def _is_failure(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):  # a machine may find several faults in one go
+        return all(_is_failure(one) for one in error.exceptions)
+    return isinstance(error, _FAILURES)
+
+
+def _message(error: BaseException) -> str:
+    first = str(error).partition("\n")[0]
+    return " | ".join([f"{type(error).__name__}: {first}", *getattr(error, "__notes__", ())])
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """All outcomes of a run. *full* says that mutants met other clauses than those they name, until all was decided."""
+
+    harness: str
+    mutants: tuple[Mutant, ...]
+    clauses: tuple[str, ...]
+    outcomes: tuple[Outcome, ...]
+    full: bool
+    #: Clauses that nothing can be proved about here, as the backend lacks what they need.
+    unmeasured: tuple[str, ...] = ()
+    seconds: float = 0.0
+    #: The clauses that must kill something, where those are not all: a run of some mutants says nothing of others.
+    wanted: tuple[str, ...] | None = None
+    _by_name: dict[str, dict[str, Outcome]] = field(default_factory=dict[str, dict[str, Outcome]])
+
+    def __post_init__(self) -> None:
+        for outcome in self.outcomes:
+            self._by_name.setdefault(outcome.mutant, {})[outcome.clause] = outcome
+
+    def of(self, mutant: str) -> dict[str, Outcome]:
+        """The outcomes of one mutant by clause."""
+        return self._by_name.get(mutant, {})
+
+    def unhealthy(self) -> list[Outcome]:
+        """Clauses that the healthy backend fails: a kill by them means nothing."""
+        return [outcome for outcome in self.of(HEALTHY).values() if outcome.verdict != "survived"]
+
+    def surviving(self) -> list[Outcome]:
+        """Named killers that did not kill."""
+        return [
+            self.of(mutant.name)[killer]
+            for mutant in self.mutants
+            for killer in mutant.kills
+            if killer in self.of(mutant.name) and self.of(mutant.name)[killer].verdict != "killed"
+        ]
+
+    def too_broken(self) -> dict[str, list[str]]:
+        """In a full run the mutants that fail more than a tenth of the clauses beside a killer, with what they fail."""
+        if not self.full:
+            return {}
+        allowed = allowed_failures(len(self.clauses))
+        failed = {
+            mutant.name: [one.clause for one in self.of(mutant.name).values() if one.verdict != "survived"]
+            for mutant in self.mutants
+        }
+        return {name: clauses for name, clauses in failed.items() if len(clauses) - 1 > allowed}
+
+    def killers(self) -> dict[str, list[str]]:
+        """The mutants that each clause has killed in this run, those that are too broken left out."""
+        sound = [mutant.name for mutant in self.mutants if mutant.name not in self.too_broken()]
+        return {
+            clause: [
+                name for name in sound if clause in self.of(name) and self.of(name)[clause].verdict == "killed"
+            ]
+            for clause in self.clauses
+        }  # fmt: skip
+
+    def without_killer(self) -> list[str]:
+        """Clauses that should have killed something, and have not."""
+        wanted = self.clauses if self.wanted is None else self.wanted
+        return [clause for clause, killed in self.killers().items() if not killed and clause in wanted]
+
+    @property
+    def proven(self) -> bool:
+        """Whether everything is killed that has to be, and by every clause something."""
+        return not (self.unhealthy() or self.surviving() or self.too_broken() or self.without_killer())
+
+    def as_json(self) -> dict[str, Any]:
+        """The matrix as a JSON value."""
+        return {
+            "harness": self.harness,
+            "full": self.full,
+            "proven": self.proven,
+            "seconds": round(self.seconds, 1),
+            "mutants": {
+                mutant.name: {
+                    "sentence": mutant.sentence,
+                    "kills": list(mutant.kills),
+                    "outcomes": {
+                        one.clause: {"verdict": one.verdict, "message": one.message}
+                        for one in self.of(mutant.name).values()
+                        if one.verdict != "survived" or one.clause in mutant.kills
+                    },
+                }
+                for mutant in self.mutants
+            },
+            "unhealthy": [one.clause for one in self.unhealthy()],
+            "surviving": [[one.mutant, one.clause, one.verdict, one.message] for one in self.surviving()],
+            "too_broken": self.too_broken(),
+            "without_killer": self.without_killer(),
+            "unmeasured": list(self.unmeasured),
+        }
+
+    def write(self, file: Path) -> None:
+        """Write the matrix as JSON."""
+        file.write_text(json.dumps(self.as_json(), indent=1) + "\n", "utf-8")
+
+
+def measurable(harness: Harness) -> tuple[list[Clause], list[str]]:
+    """The clauses that the harness's backend has everything for, and the ids of the others."""
+    with Stage(harness) as stage:
+        has = stage.store.capabilities.has
+        able = [clause for clause in load_clauses() if all(map(has, clause.needs))]
+    return able, [clause.id for clause in load_clauses() if clause not in able]
+
+
+def prove(
+    harness: str,
+    *,
+    mutants: Sequence[Mutant] | None = None,
+    full: bool = False,
+    workers: int = 2,
+    limit: float = _PATIENCE,
+    tell: Callable[[Outcome], object] = lambda _: None,
+) -> Matrix:
+    """Run mutants on their killers, and the healthy backend on the same clauses.
+
+    With *full* every mutant goes on through the other clauses, the quick ones first, until it is decided whether it
+    passes nine tenths of them: what is left then could not change that.
+    """
+    began = time.perf_counter()
+    chosen = tuple(load_mutants() if mutants is None else mutants)
+    able, unmeasured = measurable(find_harness(harness))
+    known = {clause.id for clause in able}
+    ids = sorted(known if full or mutants is None else {id_ for mutant in chosen for id_ in mutant.kills} & known)
+    healthy = _run([_Plan(HEALTHY, (id_,)) for id_ in ids], harness, workers, limit, tell)
+    skipped = {one.clause for one in healthy if one.verdict == "skipped"}
+    known, ids, unmeasured = known - skipped, [id_ for id_ in ids if id_ not in skipped], unmeasured + sorted(skipped)
+    healthy = [one for one in healthy if one.clause in known]
+    quick_first = [one.clause for one in sorted(healthy, key=lambda one: one.seconds)] if full else []
+    plans = [
+        _Plan(
+            mutant.name,
+            tuple(id_ for id_ in mutant.kills if id_ in known),
+            tuple(id_ for id_ in quick_first if id_ not in mutant.kills),
+        )
+        for mutant in chosen
+    ]
+    found = (*healthy, *_run(plans, harness, workers, limit, tell))
+    seconds = time.perf_counter() - began
+    wanted = None if mutants is None else tuple({id_ for mutant in chosen for id_ in mutant.kills} & known)
+    return Matrix(harness, chosen, tuple(ids), found, full, tuple(unmeasured), seconds, wanted)
+
+
+def allowed_failures(clauses: int) -> int:
+    """How many clauses beside its killer a mutant may fail."""
+    return int((clauses - 1) * (1 - PASSES) + 1e-9)
+
+
+class _Asks(Protocol):
+    def ask(self, mutant: str, clause: str, limit: float) -> Outcome: ...
+
+
+class _Plan(NamedTuple):
+    """A mutant, the clauses that it has to meet, and those that it meets until enough is known."""
+
+    mutant: str
+    killers: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+    def outcomes(self, worker: _Asks, limit: float) -> Iterator[Outcome]:
+        """What becomes of the mutant, clause by clause."""
+        passed = failed = 0
+        clauses = len(self.killers) + len(self.others)
+        allowed = allowed_failures(clauses)
+        for place, id_ in enumerate((*self.killers, *self.others)):
+            if place >= len(self.killers) and (passed >= clauses - 1 - allowed or failed - 1 > allowed):
+                return
+            outcome = worker.ask(self.mutant, id_, limit)
+            passed += outcome.verdict == "survived"
+            failed += outcome.verdict != "survived"
+            yield outcome
+
+
+def _run(
+    plans: Sequence[_Plan], harness: str, workers: int, limit: float, tell: Callable[[Outcome], object]
+) -> list[Outcome]:
+    waiting, lock, found, errors = iter(plans), threading.Lock(), list[Outcome](), list[BaseException]()
+
+    def work() -> None:
+        try:
+            with _Worker(harness) as worker:
+                for plan in _shared(waiting, lock):
+                    for outcome in plan.outcomes(worker, limit):
+                        with lock:
+                            found.append(outcome)
+                            tell(outcome)
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return found
+
+
+def _shared(waiting: Iterator[_Plan], lock: threading.Lock) -> Iterator[_Plan]:
+    """The next plans, one at a time, from an iterator that several threads take from."""
+    while True:
+        with lock:
+            plan = next(waiting, None)
+        if plan is None:
+            return
+        yield plan
+
+
+class _Worker:
+    """A process that runs one clause after the other; it is killed and replaced when one takes too long."""
+
+    def __init__(self, harness: str) -> None:
+        self._harness = harness
+        self._start()
+
+    def _start(self) -> None:
+        # Spawned, not forked: a child shares no lock, thread or connection with the store that may be open here.
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self._harness), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def ask(self, mutant: str, clause: str, limit: float) -> Outcome:
+        """The outcome of one run, which may be that it hung or that it ended its process."""
+        self._pipe.send((mutant, clause))
+        try:
+            if self._pipe.poll(limit):
+                outcome: Outcome = self._pipe.recv()
+                return outcome
+            verdict: Verdict = "hung"
+            message = f"not done after {limit:g} s"
+        except (EOFError, ConnectionError):
+            verdict, message = "error", "the process ended"
+        self._stop()
+        self._start()
+        return Outcome(mutant, clause, verdict, message, limit)
+
+    def _stop(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop()
+
+
+def _serve(pipe: Connection, harness_name: str) -> None:
+    """Answer (mutant, clause) with outcomes until the other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    # On a broken store threads and finalizers die; what that means, the clause says.
+    threading.excepthook = lambda _: None
+    sys.unraisablehook = lambda _: None
+    harness, clauses = find_harness(harness_name), {clause.id: clause for clause in load_clauses()}
+    with suppress(EOFError, ConnectionError):
+        while True:
+            mutant, clause = pipe.recv()
+            pipe.send(outcome_of(find_mutant(mutant) if mutant else None, clauses[clause], harness))

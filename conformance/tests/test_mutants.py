@@ -1,0 +1,184 @@
+"""Every broken store is killed by the clauses that it names, every clause kills one, and the page says so."""
+
+import threading
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from iotstore import Conflict, Device
+from iotstore_conformance import Clause, harness_names, load_clauses
+from iotstore_conformance.harness import find_harness
+from iotstore_conformance.mutants import Mutant, broken, load_mutants, mutant
+from iotstore_conformance.mutants.page import kill_page
+from iotstore_conformance.proving import HEALTHY, Matrix, Outcome, _Plan, measurable, outcome_of, prove
+from iotstore_conformance.stage import Stage
+
+CLAUSES = {clause.id: clause for clause in load_clauses()}
+PAGE = Path(__file__).parents[2] / "docs" / "kill-matrix.md"
+
+
+def _able_harness():
+    """A harness whose backend can do everything that clauses need."""
+    for name in harness_names():
+        harness = find_harness(name)
+        if not measurable(harness)[1]:
+            return harness
+    raise LookupError("no installed harness has a backend with every capability")
+
+
+HARNESS = _able_harness()
+
+
+@pytest.fixture(scope="module")
+def matrix():
+    """Every mutant on its named killers, and the healthy backend on all clauses."""
+    return prove(HARNESS.name)
+
+
+@pytest.mark.parametrize("name", [mutant.name for mutant in load_mutants()])
+def test_a_mutant_is_killed_by_every_clause_that_it_names(matrix, name):
+    outcomes = matrix.of(name)
+    assert outcomes
+    assert {one.clause: one.message for one in outcomes.values() if one.verdict != "killed"} == {}
+    for one in outcomes.values():
+        assert f"{one.clause} on {HARNESS.name}: {CLAUSES[one.clause].sentence}" in one.message
+
+
+def test_the_healthy_backend_passes_every_clause_so_that_a_kill_means_something(matrix):
+    assert [one.message for one in matrix.unhealthy()] == []
+    assert set(matrix.of(HEALTHY)) == set(CLAUSES)
+
+
+def test_every_clause_kills_at_least_one_mutant(matrix):
+    assert matrix.without_killer() == []
+
+
+def test_there_are_more_than_sixty_mutants_and_each_names_clauses_that_exist():
+    assert len(load_mutants()) >= 60
+    assert {killer for one in load_mutants() for killer in one.kills} <= set(CLAUSES)
+    assert {name: count for name, count in Counter(one.sentence for one in load_mutants()).items() if count > 1} == {}
+
+
+def test_the_page_of_kills_is_that_of_the_registry():
+    assert PAGE.read_text("utf-8") == kill_page(load_mutants(), load_clauses()), (
+        "run: iotstore conformance prove --page docs/kill-matrix.md"
+    )
+
+
+def test_a_store_is_whole_again_after_a_mutant():
+    one = next(one for one in load_mutants() if one.name == "adding-again-replaces")
+    with broken(HARNESS, one) as victim, Stage(victim) as stage:
+        stage.store.devices.add(Device(key="a"))
+        stage.store.devices.add(Device(key="a", name="again"))
+        assert stage.store.devices.get("a").name == "again"
+    with Stage(HARNESS) as stage:
+        stage.store.devices.add(Device(key="a"))
+        with pytest.raises(Conflict, match="exists"):
+            stage.store.devices.add(Device(key="a"))
+
+
+def _clause(prove_, id_="ZZZ-001"):
+    return Clause(id_, "core", (), False, "A store MUST pass.", prove_)
+
+
+def test_an_error_that_is_no_failure_of_the_clause_is_no_kill():
+    def stumbles(_stage):
+        raise TypeError("the clause itself is wrong")
+
+    def fails(_stage):
+        raise AssertionError("the store is wrong")
+
+    assert outcome_of(None, _clause(stumbles), HARNESS).verdict == "error"
+    assert outcome_of(None, _clause(fails), HARNESS).verdict == "killed"
+    assert outcome_of(None, _clause(lambda _stage: None), HARNESS).verdict == "survived"
+
+
+def test_a_store_that_does_not_open_is_no_kill():
+    def closed(_url, **_options):
+        raise Conflict("no store today")
+
+    outcome = outcome_of(None, _clause(lambda _stage: None), replace(HARNESS, open=closed))
+    assert (outcome.verdict, outcome.message.partition(" | ")[0]) == ("error", "Conflict: no store today")
+
+
+def _matrix(outcomes, *, full, kills=("AAA-001",)):
+    one = Mutant("one", tuple(kills), "It is wrong.", "here", lambda _: None)
+    ids = tuple(sorted({outcome.clause for outcome in outcomes}))
+    return Matrix("some", (one,), ids, tuple(outcomes), full)
+
+
+def _outcomes(**verdicts):
+    healthy = [Outcome(HEALTHY, id_, "survived", "", 0) for id_ in verdicts]
+    return healthy + [Outcome("one", id_, verdict, "why", 0) for id_, verdict in verdicts.items()]
+
+
+def test_a_mutant_that_fails_more_than_a_tenth_of_the_other_clauses_kills_nothing():
+    sound = {f"C{n:02}": "survived" for n in range(18)}
+    few = _outcomes(**sound, A="killed", B="killed")
+    assert (_matrix(few, full=True, kills=["A"]).too_broken(), len(sound)) == ({}, 18)
+    many = _outcomes(**{**sound, "C00": "error", "C01": "hung"}, A="killed", B="killed")
+    matrix = _matrix(many, full=True, kills=["A"])
+    assert matrix.too_broken() == {"one": ["C00", "C01", "A", "B"]}
+    assert matrix.killers()["A"] == []
+    assert not matrix.proven
+
+
+@pytest.mark.parametrize(("others", "asked"), [("survived", 1 + 36), ("killed", 1 + 5), ("hung", 1 + 5)])
+def test_a_mutant_meets_other_clauses_only_until_nine_tenths_are_decided(others, asked):
+    class Worker:
+        def ask(self, mutant, clause, limit):
+            return Outcome(mutant, clause, "killed" if clause == "A" else others, "", limit)
+
+    plan = _Plan("one", ("A",), tuple(f"C{n:02}" for n in range(40)))
+    outcomes = list(plan.outcomes(Worker(), 1.0))
+    assert len(outcomes) == asked
+    left = [Outcome("one", id_, "killed", "", 0) for id_ in plan.others[asked - 1 :]]
+    assert (_matrix([*outcomes, *left], full=True, kills=["A"]).too_broken() == {}) is (others == "survived")
+
+
+def test_what_survives_hangs_or_stumbles_is_told_and_proves_nothing():
+    for verdict in ("survived", "hung", "error"):
+        matrix = _matrix(_outcomes(A=verdict, B="killed"), full=False, kills=["A", "B"])
+        assert [one.clause for one in matrix.surviving()] == ["A"]
+        assert matrix.without_killer() == ["A"]
+        assert not matrix.proven
+        assert matrix.as_json()["surviving"] == [["one", "A", verdict, "why"]]
+
+
+def test_a_kill_by_a_clause_that_the_healthy_backend_fails_proves_nothing():
+    matrix = _matrix([Outcome(HEALTHY, "A", "killed", "", 0), Outcome("one", "A", "killed", "", 0)], full=False)
+    assert not matrix.proven
+
+
+def test_a_clause_that_takes_too_long_is_given_up_and_the_work_goes_on():
+    chosen = [one for one in load_mutants() if one.name == "text-is-cut"]
+    began = time.monotonic()
+    matrix = prove(HARNESS.name, mutants=chosen, workers=1, limit=0.001)
+    assert {one.verdict for one in matrix.outcomes} == {"hung"}
+    assert time.monotonic() - began < 60
+    assert threading.active_count() < 20
+
+
+def test_mutants_with_a_wrong_name_no_killer_or_no_sentence_are_refused():
+    wrong = [
+        ("Text Is Cut", ["VAL-001"], "It is.", "is no name"),
+        ("text-is-cut", ["VAL-001"], "It is.", "twice"),
+        ("nobody-kills-it", [], "It is.", "killers"),
+        ("it-says-nothing", ["VAL-001"], "", "sentence"),
+    ]
+    load_mutants()
+    for name, kills, sentence, said in wrong:
+        with pytest.raises(ValueError, match=said):
+            mutant(name, kills=kills, sentence=sentence)(lambda _: None)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(0)
+def test_every_mutant_passes_nine_tenths_of_the_clauses_that_are_not_its_killer():
+    matrix = prove(HARNESS.name, full=True)
+    assert matrix.too_broken() == {}
+    assert matrix.surviving() == []
+    assert matrix.without_killer() == []

@@ -1,0 +1,133 @@
+"""Native backups: one file in the engine's own format and a manifest beside it; and the scratch stores that prove."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final, Protocol, cast
+
+from iotstore._catalogue.catalogue import Catalogue, Progress, difference, silent
+from iotstore._catalogue.files import manifest_of, translated
+from iotstore._catalogue.loading import Source, load
+from iotstore._catalogue.manifest import Manifest, NativeFile, Summary, unseal
+from iotstore._waist.capabilities import Capability
+from iotstore._waist.contract import Backend, NativeBackup, ReadSession, Settings
+from iotstore.errors import BackupError, EngineError, StoreError
+
+_CHUNK: Final = 1 << 20
+
+
+class Describe(Protocol):
+    """Makes the manifest of a native backup."""
+
+    def __call__(self, collections: tuple[Summary, ...], *, file: NativeFile) -> Manifest:
+        """The manifest for these summaries and this file."""
+        ...
+
+
+def native_power(backend: type[Backend]) -> type[NativeBackup] | None:
+    """The class with the power behind native backups, or None. Its stores are files at ``settings.path``."""
+    # issubclass() can't ask for a protocol that has an attribute beside its methods.
+    return cast("type[NativeBackup]", backend) if hasattr(backend, "install") else None
+
+
+def _powerful(backend: Backend) -> NativeBackup:
+    if not isinstance(backend, NativeBackup):
+        raise EngineError(f"backend {backend.name} has no power to make native backups")
+    return backend
+
+
+@contextmanager
+def standing_still(backend: Backend) -> Generator[ReadSession, None, None]:
+    """A session that sees one state: a snapshot, or behind a shut gate any session."""
+    # Who makes native backups gives the session for it even where a snapshot holds up writers, and so does not count.
+    snapshots = backend.capabilities.has(Capability.SNAPSHOTS) or backend.capabilities.has(Capability.NATIVE_BACKUP)
+    with backend.snapshot() if snapshots else backend.read() as session:
+        yield session
+
+
+def write(
+    target: Path,
+    catalogue: Catalogue,
+    session: ReadSession,
+    describe: Describe,
+    progress: Progress = silent,
+) -> Manifest:
+    """Copy what *session* sees to the new file *target*; the manifest tells what was in the store itself."""
+    power = _powerful(catalogue.backend)
+    summaries = catalogue.summaries(session, progress)
+    power.copy_out(target, session, lambda done, total: progress(done, total, "copying"))
+    with translated(f"reading {target.name}"):
+        target.chmod(0o600)
+        return describe(summaries, file=native_file(target))
+
+
+def native_file(path: Path) -> NativeFile:
+    """Size and digest of a file."""
+    running, size = hashlib.blake2b(digest_size=32), 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            running.update(chunk)
+            size += len(chunk)
+    return NativeFile(size, running.hexdigest())
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of a native backup, proven by its seal."""
+    beside = manifest_of(path)
+    try:
+        manifest = unseal(beside.read_bytes(), path.name)
+    except OSError as error:
+        raise BackupError(f"{path.name} has no manifest that can be read: {error.strerror}") from error
+    if manifest.native is None:
+        raise BackupError(f"{beside.name} is not the manifest of a native backup")
+    return manifest
+
+
+def check_bytes(path: Path, manifest: Manifest) -> None:
+    """BackupError unless the file is, byte for byte, the one that the manifest was written for."""
+    try:
+        found = native_file(path)
+    except OSError as error:
+        raise BackupError(f"{path} can't be read: {error.strerror}") from error
+    if found != manifest.native:
+        raise BackupError(
+            f"{path.name} can't be used: its bytes are not those that were written", hint="use another backup"
+        )
+
+
+def prove(path: Path, manifest: Manifest, backend: type[NativeBackup], progress: Progress = silent) -> None:
+    """Open the file as a store, check it and compare every collection; BackupError unless all is as it was."""
+    try:
+        with closing(backend.open_copy(path)) as copy:
+            failed = [f"{check.name}: {check.detail}" for check in copy.verify() if check.status == "failed"]
+            with standing_still(copy) as session:
+                found = Catalogue.of(copy, session).summaries(session, progress, "proving")
+    except BackupError:
+        raise
+    except StoreError as error:
+        raise BackupError(f"{path.name} can't be used: {error}", hint="use another backup") from error
+    problem = "; ".join(failed) or difference(manifest.collections, found)
+    if problem:
+        raise BackupError(f"{path.name} is not what was backed up: {problem}", hint="use another backup")
+
+
+def scratch_settings(backend: type[Backend], file: Path) -> Settings:
+    """What a store in *file* is opened with, all options at their defaults."""
+    options: Mapping[str, str | int | float | bool | None] = {
+        name: option.default for name, option in backend.options().items()
+    }
+    return Settings(backend.name, None, None, (), str(file), f"{backend.name}:///{file}", options)
+
+
+def restore_to_scratch(source: Source, backend: type[Backend], folder: Path, progress: Progress = silent) -> Path:
+    """Load a source into a new store in *folder*, proven; returns its one file, in the engine's own format."""
+    with closing(backend.connect(scratch_settings(backend, folder / "scratch"))) as store:
+        with store.write() as session:
+            load(session, store, source, progress)
+        made = folder / "restored"
+        with standing_still(store) as session:
+            _powerful(store).copy_out(made, session, lambda done, total: progress(done, total, "copying"))
+    return made

@@ -1,0 +1,1 @@
+"""Telemetry, piece by piece: checking, storing, finding series, reading and aggregating points."""

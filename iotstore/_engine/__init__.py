@@ -1,0 +1,1 @@
+"""The engine: which session a thread is in, transactions, collections, receipts, ids, migrations."""

@@ -1,0 +1,113 @@
+"""References between records: checked before a write, and the declared action performed on a deletion.
+
+The core decides; an engine's own constraints are the backstop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from iotstore._engine.engine import Engine
+from iotstore._engine.transaction import Transaction
+from iotstore._kinds.kind import Kind
+from iotstore._query.lower import all_of, any_of
+from iotstore._waist.filters import Compare, Filter, In, Op
+from iotstore._waist.layout import Key, OnDelete, Row, Value
+from iotstore._waist.queries import Select, Touched
+from iotstore.errors import StillReferenced
+
+Going: TypeAlias = dict[str, set[Key]]
+
+
+class _Pointing(NamedTuple):
+    """A field that points to the kind whose records are deleted, named *noun*."""
+
+    kind: Kind[Any]
+    field: str
+    action: OnDelete
+    noun: str
+
+
+def missing(
+    engine: Engine, transaction: Transaction, kind: Kind[Any], rows: Sequence[Row]
+) -> Iterator[tuple[int, str, Value]]:
+    """Index, field and value of every reference in *rows* to a record that does not exist. What exists is held."""
+    for field, (target_name, _) in kind.references.items():
+        at = kind.layout.position[field]
+        wanted = {row[at] for row in rows}
+        wanted.discard(None)
+        if not wanted:
+            continue
+        target = engine.kind(target_name)
+        if target is kind:
+            # Rows of one batch may point to each other.
+            own = kind.layout.key_positions[0]
+            wanted -= {row[own] for row in rows}
+        keys: list[Key] = [(value,) for value in sorted(wanted)]
+        found = transaction.session.get_many(target.layout, keys, hold=True) if keys else []
+        absent = {key[0] for key, row in zip(keys, found, strict=True) if row is None}
+        if absent:
+            yield from ((index, field, row[at]) for index, row in enumerate(rows) if row[at] in absent)
+
+
+def keys_filter(kind: Kind[Any], keys: Sequence[Key]) -> Filter:
+    """The filter for exactly these records."""
+    columns = kind.keys
+    if len(columns) == 1:
+        if len(keys) == 1:
+            return Compare(columns[0], Op.EQ, keys[0][0])
+        return In(columns[0], tuple(key[0] for key in keys))
+    return any_of(all_of(Compare(c, Op.EQ, v) for c, v in zip(columns, key, strict=True)) for key in keys)
+
+
+def delete(
+    engine: Engine,
+    transaction: Transaction,
+    kind: Kind[Any],
+    where: Filter,
+    keys: Sequence[Key],
+    *,
+    going: Going | None = None,
+) -> list[Touched]:
+    """Delete records of known *keys*, after what their references ask for. *going* are those that are gone soon."""
+    going = {} if going is None else going
+    going.setdefault(kind.name, set()).update(keys)
+    for pointing in _pointing_to(engine.kinds.values(), kind):
+        _act(engine, transaction, pointing, tuple(key[0] for key in keys), going)
+    touched = transaction.session.delete(kind.layout, where)
+    if kind.tracked:
+        for one in touched:
+            transaction.changed(kind, one.key, one.version, "delete")
+    return touched
+
+
+def _pointing_to(kinds: Iterable[Kind[Any]], target: Kind[Any]) -> Iterator[_Pointing]:
+    for kind in kinds:
+        for field, (name, action) in kind.references.items():
+            if name == target.name and action is not OnDelete.KEEP:
+                yield _Pointing(kind, field, action, target.noun)
+
+
+def _act(
+    engine: Engine, transaction: Transaction, pointing: _Pointing, values: tuple[Value, ...], going: Going
+) -> None:
+    session, kind = transaction.session, pointing.kind
+    where = In(pointing.field, values)
+    if pointing.action is OnDelete.CLEAR:
+        for one in session.update(kind.layout, where, {pointing.field: None}):
+            if kind.tracked:
+                transaction.changed(kind, one.key, one.version, "update")
+        return
+    # What goes in the same call asks for nothing any more; so a circle of records ends here, too.
+    gone = going.get(kind.name, set[Key]())
+    limit = len(gone) + 1 if pointing.action is OnDelete.RESTRICT else None
+    found = [kind.layout.key_of(row) for row in session.select(kind.layout, Select(where, limit=limit))]
+    keys = [key for key in found if key not in gone]
+    if keys and pointing.action is OnDelete.RESTRICT:
+        raise StillReferenced(
+            f"records of {kind.noun} point to this {pointing.noun} by {pointing.field}",
+            hint="delete or change them first",
+        )
+    if keys:
+        delete(engine, transaction, kind, keys_filter(kind, keys), keys, going=going)

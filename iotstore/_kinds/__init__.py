@@ -1,0 +1,1 @@
+"""Kinds: what a record is, declared once."""

@@ -1,0 +1,1 @@
+"""Questions: filter expressions, their lowering to the waist, keyset paging, aggregates."""

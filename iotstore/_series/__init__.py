@@ -1,0 +1,1 @@
+"""Telemetry mathematics: functions over buckets of points, and fills. Pure computation."""

@@ -1,0 +1,1 @@
+"""What a backend sees: layouts, filters, queries, buckets, capabilities, sessions, schema operations."""

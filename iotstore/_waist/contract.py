@@ -1,0 +1,344 @@
+"""The contract: what a backend implements. Powers are methods of a session; optional powers are small Protocols.
+
+Everything crosses as plain values in layout terms, held the way the backend said in ``holds``. A backend never sees
+record classes, JSON, addresses or time zones, and decides nothing that the core has decided already.
+
+Every method may raise the errors of ``iotstore.errors``; a driver's own exception never leaves a backend.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+
+from iotstore._waist.buckets import Buckets
+from iotstore._waist.capabilities import Capabilities, Durability, Limits
+from iotstore._waist.filters import Filter
+from iotstore._waist.layout import Holding, Key, Layout, Row, Type, Value
+from iotstore._waist.partials import Partials
+from iotstore._waist.queries import Aggregate, Appended, Columns, OnConflict, PointType, Select, Touched, Upserted
+from iotstore._waist.schema import Operation
+
+
+class ReadSession(ABC):
+    """Reads. From ``Backend.read()`` each call sees the latest committed state; from ``Backend.snapshot()`` all calls
+    see one. Used by one thread at a time. Leaving the ``with`` block gives everything back."""
+
+    @abstractmethod
+    def get(self, layout: Layout, key: Key) -> Row | None:
+        """The row with this key, or None. The hot path: one statement, no layers."""
+
+    @abstractmethod
+    def get_many(self, layout: Layout, keys: Sequence[Key], *, hold: bool = False) -> list[Row | None]:
+        """The rows with these keys, aligned with *keys*, None where there is none. Keys may repeat.
+
+        With *hold* (in a write session) nobody can delete the rows found before this session ends.
+        """
+
+    @abstractmethod
+    def select(self, layout: Layout, query: Select) -> list[Row]:
+        """The rows of a selection, in its order."""
+
+    @abstractmethod
+    def stream(self, layout: Layout, query: Select, rows: int) -> Iterator[list[Row]]:
+        """The same in lists of about *rows*, in bounded memory. Consistent when the session is a snapshot."""
+
+    @abstractmethod
+    def aggregate(self, layout: Layout, query: Aggregate) -> list[Row]:
+        """The groups of an aggregate, each a tuple of group values and measures."""
+
+    @abstractmethod
+    def layouts(self) -> frozenset[str]:
+        """The names of the layouts that exist in this store."""
+
+    @abstractmethod
+    def counters(self) -> Mapping[str, int]:
+        """The next number of every counter that ``reserve`` has made."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the session. Allowed twice."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class WriteSession(ReadSession):
+    """One transaction. It sees its own changes. ``commit`` or ``rollback`` ends it; after either, and after a failure
+    of either, no lock is held and the connection is usable."""
+
+    @abstractmethod
+    def insert(self, layout: Layout, row: Row) -> None:
+        """Insert one row; Conflict if its key exists. Another unique rule violated is InvalidValue."""
+
+    @abstractmethod
+    def insert_many(self, layout: Layout, rows: Sequence[Row], conflict: OnConflict) -> list[int]:
+        """Insert rows whose keys differ from each other; return the positions that were not stored, ascending.
+
+        A conflict means the primary key: under ERROR it raises Conflict and nothing of the call is stored, under KEEP
+        the stored row stays. Another unique rule violated is InvalidValue and nothing of the call is stored.
+        """
+
+    @abstractmethod
+    def upsert(self, layout: Layout, rows: Sequence[Row]) -> list[Upserted]:
+        """Insert rows whose keys differ, or merge each into the stored one by its columns' merge rules, raising the
+        version by one. Returns what is stored now, aligned with *rows*. Lost updates are impossible."""
+
+    @abstractmethod
+    def update(self, layout: Layout, where: Filter, changes: Mapping[str, Value]) -> list[Touched]:
+        """Set columns of the matching rows and raise their version by one, in one statement. Returns what was touched
+        in no particular order; empty version 0 for layouts without versions. Key columns are never changed."""
+
+    @abstractmethod
+    def delete(self, layout: Layout, where: Filter) -> list[Touched]:
+        """Delete the matching rows and return what was touched, in no particular order."""
+
+    @abstractmethod
+    def reserve(self, counter: str, count: int) -> int:
+        """Advance a named 64-bit counter, starting at 1, by *count*; return the first of the reserved numbers.
+
+        Rolled back with the transaction. Two sessions never get the same number while both commit.
+        """
+
+    @abstractmethod
+    def apply(self, operations: Sequence[Operation]) -> None:
+        """Apply schema operations in order."""
+
+    @abstractmethod
+    def savepoint(self) -> None:
+        """Start a nested part. Only called when SAVEPOINTS is claimed."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Keep what was done since the innermost savepoint."""
+
+    @abstractmethod
+    def undo(self) -> None:
+        """Undo what was done since the innermost savepoint, and end it."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Make everything visible and durable as declared. When it raises, nothing of the transaction is visible."""
+
+    @abstractmethod
+    def rollback(self) -> None:
+        """Leave no trace. Allowed after the session ended."""
+
+    def close(self) -> None:
+        """Roll back unless the session has ended."""
+        self.rollback()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            self.rollback()
+
+
+class SeriesReader(ABC):
+    """Reading points: a power of the read sessions of a backend that claims SERIES.
+
+    A series is its 64-bit id; the core knows device, metric and type. Ranges are half-open; None is unbounded.
+    """
+
+    @abstractmethod
+    def scan(
+        self,
+        series: int,
+        of: PointType,
+        start: int | None,
+        end: int | None,
+        *,
+        descending: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Columns]:
+        """Points of one series in time order (or reversed), as columns in chunks of at most about 10,000 points."""
+
+    @abstractmethod
+    def latest(self, series: Sequence[tuple[int, PointType]]) -> list[tuple[int, Value] | None]:
+        """The newest point by time of each series, aligned; costs the same at any size."""
+
+    @abstractmethod
+    def before(self, series: Sequence[tuple[int, PointType]], time: int) -> list[tuple[int, Value] | None]:
+        """The newest point of each series strictly before *time*, aligned."""
+
+    @abstractmethod
+    def count(self, series: Sequence[int] | None = None) -> int:
+        """How many points these series (or all) have."""
+
+    @abstractmethod
+    def fold(self, series: Sequence[tuple[int, PointType]], buckets: Buckets, *, edges: bool) -> list[Partials]:
+        """One Partials per series, aligned: the mergeable part of every non-empty bucket, in order of bucket number.
+
+        With *edges* first and last points are filled in, else they may be None. Integer sums are exact Python integers.
+        An engine's own aggregate, stored summaries or ``fold_columns`` over ``scan`` all serve.
+        """
+
+
+class SeriesWriter(SeriesReader):
+    """Writing points: a power of the write sessions of a backend that claims SERIES."""
+
+    @abstractmethod
+    def append(
+        self,
+        of: PointType,
+        series: Sequence[int],
+        times: Sequence[int],
+        values: Sequence[Value],
+        conflict: OnConflict,
+    ) -> Appended:
+        """Append aligned columns of many series of one type. The core has checked that the series exist.
+
+        A point is unique by (series, time). Under KEEP and ERROR a time may repeat inside the call: the first wins
+        (KEEP) or it is a Conflict (ERROR); under REPLACE the core has removed repeats.
+        Columns are lists or objects with the buffer protocol (arrays of 64-bit integers, doubles).
+        """
+
+    @abstractmethod
+    def erase(self, series: Sequence[int], start: int | None, end: int | None) -> int:
+        """Delete the points of these series in the range; return how many there were."""
+
+
+class Check(NamedTuple):
+    """One line of a health report: what was looked at, how it is ("ok", "warning" or "failed"), and the finding."""
+
+    name: str
+    status: str
+    detail: str
+
+
+class Place(NamedTuple):
+    """How much one collection takes: rows, and bytes where the engine can tell."""
+
+    name: str
+    rows: int
+    bytes: int | None
+
+
+class Backend(ABC):
+    """One open database. Made by the class method ``connect`` from a URL; used from many threads."""
+
+    #: The scheme it is found by, and its name in messages.
+    name: ClassVar[str]
+    #: How each column type is held. Types left out are held as they are.
+    holds: ClassVar[Mapping[Type, Holding]] = {}
+    capabilities: Capabilities
+    limits: Limits
+    durability: Durability
+
+    @classmethod
+    @abstractmethod
+    def connect(cls, settings: Settings) -> Backend:
+        """Open the database that the settings name. A foreign, damaged or newer one is an error of its own, and is
+        not touched; a missing one is created empty unless the settings forbid it."""
+
+    @classmethod
+    @abstractmethod
+    def options(cls) -> Mapping[str, Option]:
+        """The settings that this backend understands beside the URL, by name. Unknown ones are refused by the core."""
+
+    @classmethod
+    @abstractmethod
+    def declared(cls) -> Capabilities:
+        """What an ordinary store of this backend can do; an open one's ``capabilities`` may differ by its URL."""
+
+    @abstractmethod
+    def read(self) -> ReadSession:
+        """A session for one call."""
+
+    @abstractmethod
+    def snapshot(self) -> ReadSession:
+        """A session that sees one committed state until it is closed or reaches the declared age (then: Busy)."""
+
+    @abstractmethod
+    def write(self) -> WriteSession:
+        """A transaction that has begun."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back every connection, thread and file. Allowed twice. Later calls raise NotAllowed."""
+
+    @abstractmethod
+    def describe(self) -> Mapping[str, str]:
+        """Engine, versions, place (without secrets) and the settings in force, for people."""
+
+    @abstractmethod
+    def health(self) -> list[Check]:
+        """What the backend knows about its own state. Quick: no full scans."""
+
+    @abstractmethod
+    def verify(self) -> list[Check]:
+        """A full check of the stored data's integrity; reads everything."""
+
+    @abstractmethod
+    def places(self, layouts: Sequence[Layout]) -> list[Place]:
+        """How much each layout takes, then the points under the name ``points``."""
+
+    @abstractmethod
+    def optimise(self, *, compact: bool) -> Mapping[str, str]:
+        """Refresh statistics and tidy logs; with *compact* give back free space (COMPACTION). Says what was done."""
+
+
+@runtime_checkable
+class NativeBackup(Protocol):
+    """The power behind NATIVE_BACKUP. A native backup is one file."""
+
+    #: The end of a native backup file's name, with its dot.
+    native_suffix: ClassVar[str]
+
+    def copy_out(self, target: Path, session: ReadSession, progress: Callable[[int, int], None]) -> None:
+        """Copy the state that *session* (a snapshot) sees to the new file *target*, while writers write."""
+        ...
+
+    @classmethod
+    def open_copy(cls, source: Path) -> Backend:
+        """Open a backup file read-only, to look at it. It is not changed."""
+        ...
+
+    @classmethod
+    def install(cls, source: Path, settings: Settings, *, replace: bool) -> Path | None:
+        """Put a proven backup file in the place that *settings* name. Atomic: the old or the new, never a mixture.
+
+        An existing database there is refused, or with *replace* kept beside it; returns where it was kept.
+        """
+        ...
+
+
+class Option(NamedTuple):
+    """One setting: its type, its default, and one sentence. *secret* ones are never shown."""
+
+    value_type: type[str | int | float | bool]
+    default: str | int | float | bool | None
+    help: str
+    secret: bool = False
+    choices: tuple[str, ...] = ()
+
+
+class Settings(NamedTuple):
+    """What a backend is opened with: the parts of the URL, and every option of ``Backend.options`` with its value.
+
+    *display* is the URL without secrets, the only form for messages.
+    """
+
+    scheme: str
+    user: str | None
+    password: str | None
+    hosts: tuple[tuple[str, int | None], ...]
+    path: str
+    display: str
+    options: Mapping[str, str | int | float | bool | None]
+    create: bool = True
+
+    def __repr__(self) -> str:
+        # Also what a traceback with its variables shows.
+        return f"<Settings of {self.display}>"
