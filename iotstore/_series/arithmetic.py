@@ -62,12 +62,19 @@ def stddev(values: Sequence[Number]) -> float | None:
         return math.sqrt(squares / (count * (count - 1)))
     try:
         mean = math.fsum(values) / count
-        squares = math.fsum([(value - mean) * (value - mean) for value in values])
+        squares = _squares([value - mean for value in values])
     except OverflowError:
         squares = math.inf
     if _TINY < squares < math.inf:
         return math.sqrt(squares / (count - 1))
     return _scaled_stddev(values)
+
+
+def _squares(deviations: Sequence[float]) -> float:
+    # The mean is rounded, which shifts every deviation alike: far from zero by as much as the values differ. The sum of
+    # the deviations says by how much, and what that adds to the squares is taken off.
+    shift = math.fsum(deviations)
+    return math.fsum([deviation * deviation for deviation in deviations]) - shift * shift / len(deviations)
 
 
 def _scaled_stddev(values: Sequence[float]) -> float:
@@ -78,7 +85,7 @@ def _scaled_stddev(values: Sequence[float]) -> float:
     mean = math.fsum(scaled) / count
     deviations = [value - mean for value in scaled]
     exponent = math.frexp(max(map(abs, deviations)))[1]
-    squares = math.fsum([math.ldexp(deviation, -exponent) ** 2 for deviation in deviations])
+    squares = _squares([math.ldexp(deviation, -exponent) for deviation in deviations])
     try:
         return math.ldexp(math.sqrt(squares / (count - 1)), exponent + shift)
     except OverflowError as error:
