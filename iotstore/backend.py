@@ -11,7 +11,7 @@ from iotstore._waist.buckets import (
     merge_partials,
 )
 from iotstore._waist.capabilities import (
-    MEANING,
+    IMPLIED,
     Capabilities,
     Capability,
     Durability,
@@ -22,6 +22,8 @@ from iotstore._waist.capabilities import (
 from iotstore._waist.contract import (
     Backend,
     Check,
+    Explained,
+    Explains,
     NativeBackup,
     Option,
     Place,
@@ -61,6 +63,7 @@ from iotstore._waist.layout import (
     Type,
     Value,
 )
+from iotstore._waist.meanings import CAPABILITY_GROUPS, MEANING
 from iotstore._waist.partials import (
     Partial,
     Partials,
@@ -126,6 +129,8 @@ from iotstore.errors import (
 __all__ = [
     "ALWAYS",
     "AS_IT_IS",
+    "CAPABILITY_GROUPS",
+    "IMPLIED",
     "MEANING",
     "NEVER",
     "AddColumn",
@@ -158,6 +163,8 @@ __all__ = [
     "DropLayout",
     "Durability",
     "EngineError",
+    "Explained",
+    "Explains",
     "Failed",
     "Filter",
     "Function",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
@@ -30,12 +31,14 @@ from iotstore._engine.changes import Change
 from iotstore._engine.collection import Collection
 from iotstore._engine.engine import Engine, guarded
 from iotstore._engine.migrations import KindPlan
+from iotstore._engine.powers import explaining
 from iotstore._engine.transaction import Transaction
 from iotstore._kinds.builtin import BUILTIN
 from iotstore._kinds.kind import Kind, Record
 from iotstore._kinds.system import KINDS
+from iotstore._waist import uses
 from iotstore._waist.capabilities import Capabilities, Capability, Durability, Limits
-from iotstore._waist.contract import Backend
+from iotstore._waist.contract import Backend, Explained
 from iotstore._waist.layout import Type
 from iotstore.errors import ConfigurationError, MigrationNeeded, NotAllowed
 
@@ -183,8 +186,20 @@ class Store:
         self._engine.backend.capabilities.require(Capability.SNAPSHOTS)
         if self._engine.in_transaction:
             raise NotAllowed("a snapshot can't be taken inside a transaction", hint="take it before the transaction")
-        with self._engine.backend.snapshot() as session:
+        guard = self._engine.guard
+        with self._engine.backend.snapshot() as inner:
+            session = inner if guard is None else guard.reads(inner, frozen=True)
             yield Store(self._engine.bound(session), self.url, self._hooks)
+
+    def explain(self, question: Callable[[Store], object]) -> list[Explained]:
+        """Every statement that a question sends to the engine, with the engine's plan: ``store.explain(lambda s:
+        s.telemetry.latest("cam-1"))``. The question is asked for real, and may only read."""
+        told: Counter[Explained] = Counter()
+        with explaining(self._engine.backend, lambda one: told.update([one])) as session:
+            answer = question(Store(self._engine.bound(session), self.url, self._hooks))
+            if isinstance(answer, Iterator):  # a stream sends its statement when its first record is asked for
+                next(answer, None)
+        return [one._replace(times=times) for one, times in told.items()]
 
     def on_commit(self, callback: CommitCallback) -> Callable[[], None]:
         """Call *callback* with the changes of every committed transaction; returns a function that ends it."""
@@ -316,6 +331,8 @@ def _bring_up_to_date(engine: Engine, *, migrate: bool) -> None:
             f"the store needs a migration: {'; '.join(line for plan in plans for line in plan.lines())}",
             hint="open it with migrate=True, or run: iotstore migrate",
         )
+    if engine.guard is not None:  # before the backup: what will be refused leaves nothing, nowhere
+        engine.guard.check(used for plan in plans for used in uses.of_operations(plan.operations))
     if any(plan.destructive for plan in plans):
         _backup_before(engine, plans)
     with engine.writing() as transaction:

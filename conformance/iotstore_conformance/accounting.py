@@ -110,7 +110,7 @@ def account(order: Order, parts: Iterable[ClausePart], started: datetime, second
             found[clause.id] = part_of(Result(clause, Outcome.NOT_RUN, reason="left out of this run"))
     clauses = [found[id_] for id_ in sorted(found)]
     backend = backend_part(order)
-    profiles = judge_profiles(order.suite, clauses, backend.capabilities, order.asked)
+    profiles = judge_profiles(order.suite, clauses, backend, order.asked)
     problems = list(order.ledger.problems)
     report = Report(
         format=FORMAT,
@@ -127,7 +127,7 @@ def account(order: Order, parts: Iterable[ClausePart], started: datetime, second
         ),
         started=started.astimezone(UTC).replace(microsecond=0),
         seconds=round(seconds, 2),
-        verdict=judge_whole(order.suite, clauses, profiles, backend.capabilities, order.asked, problems=bool(problems)),
+        verdict=judge_whole(order.suite, clauses, profiles, backend, order.asked, problems=bool(problems)),
         profiles=profiles,
         clauses=clauses,
         coming=[ComingPart(**asdict(one)) for one in COMING if one.profile in order.asked or not order.profiles],
@@ -143,6 +143,7 @@ def account(order: Order, parts: Iterable[ClausePart], started: datetime, second
 _BADNESS: Final = (
     Outcome.PASSED,
     Outcome.REFUSED,
+    Outcome.NOT_APPLICABLE,
     Outcome.UNEXPECTED_PASS,  # of two runs under a ledger's entry one may pass: the other shows the defect
     Outcome.KNOWN_DEFECT,
     Outcome.NOT_RUN,
@@ -178,6 +179,7 @@ def backend_part(order: Order) -> BackendPart:
         package=_package(harness.name),
         url=without_secrets(order.url) if order.url else None,
         engine=engine,
+        engine_kind=harness.engine,
         durability=durability,
         limits=limits,
         capabilities=capabilities,

@@ -159,8 +159,8 @@ def _tell(result: Result, order: Order) -> None:
             return
         case Outcome.KNOWN_DEFECT:
             pytest.xfail(order.ledger.deviations[result.clause.id].reason)
-        case Outcome.NOT_RUN:
-            pytest.skip(result.reason or "not run")
+        case Outcome.NOT_RUN | Outcome.NOT_APPLICABLE:
+            pytest.skip(f"{result.outcome.value}: {result.reason or 'no reason given'}")
         case Outcome.UNEXPECTED_PASS:
             pytest.fail(advice(result))
         case _ if result.error is None:

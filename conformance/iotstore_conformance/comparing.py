@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from iotstore_conformance.report import Report
-from iotstore_conformance.verdicts import Outcome
+from iotstore_conformance.verdicts import BAD, Outcome
 
 _GOOD: Final = frozenset({Outcome.PASSED, Outcome.REFUSED})
 _ABSENT: Final = "not in the report"
@@ -41,7 +41,8 @@ def compare(old: Report, new: Report) -> list[Change]:
     for id_ in sorted({*outcomes_old, *outcomes_new}):
         first, second = outcomes_old.get(id_), outcomes_new.get(id_)
         if first is not second:
-            worse = first in _GOOD and second not in _GOOD
+            # What was proved and no longer applies is lost too: somebody declared another kind of engine.
+            worse = (first in _GOOD and second not in _GOOD) or (first is Outcome.NOT_APPLICABLE and second in BAD)
             found.append(Change(id_, first.value if first else _ABSENT, second.value if second else _ABSENT, worse))
     return found
 
@@ -50,6 +51,7 @@ def _surroundings(old: Report, new: Report) -> list[tuple[str, str, str]]:
     return [
         ("backend", old.backend.name, new.backend.name),
         ("engine", str(old.backend.engine), str(new.backend.engine)),
+        ("kind of engine", str(old.backend.engine_kind), str(new.backend.engine_kind)),
         ("package", str(old.backend.package), str(new.backend.package)),
         ("suite", _suite(old), _suite(new)),
         ("contract", old.contract, new.contract),

@@ -7,9 +7,11 @@ import linecache
 import shlex
 import textwrap
 import traceback
+from importlib.metadata import entry_points
 from types import FrameType
 from typing import Final
 
+from iotstore import StoreError
 from iotstore_conformance.execution import Result, described
 from iotstore_conformance.registry import Clause
 from iotstore_conformance.verdicts import Outcome
@@ -22,6 +24,7 @@ _ADVICE: Final = {
     Outcome.FLAKY: "It failed and then passed. That is a failure: something depends on time, order or what was before.",
     Outcome.UNEXPECTED_PASS: "The ledger says that this fails, and it passes: remove its entry from conformance.toml.",
     Outcome.HARNESS_ERROR: "The harness raised, not the backend: mend the harness.",
+    Outcome.NOT_RUN: "It was not run, and nothing follows for the backend. Give it what it lacks, and run it again.",
 }
 
 
@@ -62,8 +65,9 @@ def advice(result: Result) -> str:
     """What to do when the deviation is intended, or what the outcome means."""
     if result.outcome in _ADVICE:
         return _ADVICE[result.outcome]
-    needs = ", ".join(need.name for need in result.clause.needs)
-    declare = f"declare one of {needs} as NotSupported(reason, remedy), or " if needs else ""
+    needs = [need.name for need in result.clause.needs]
+    named = f"one of {', '.join(needs)}" if len(needs) > 1 else "".join(needs)
+    declare = f"declare {named} as NotSupported(reason, remedy), or " if needs else ""
     entry = f'[[deviation]] clause = "{result.clause.id}", kind = "defect", reason, link, expires'
     return f"If that is intended: {declare}enter it in conformance.toml ({entry}). It then reads as a known defect."
 
@@ -79,6 +83,7 @@ def _seen(error: BaseException) -> list[str]:
         found += textwrap.indent(statement, "    ").splitlines()
         found += [f"      {name} = {value}" for name, value in names if name in statement]
     found += described(error).splitlines()[:80]
+    found += _in_the_backend(error)
     cause = error.__cause__
     while cause is not None:
         found.append(f"caused by {_short(described(cause))}")
@@ -97,6 +102,20 @@ def _last_of_the_suite(error: BaseException) -> tuple[FrameType, int, list[tuple
         return None
     frame, line = found
     return frame, line, [(name, _shown(value)) for name, value in frame.f_locals.items() if not callable(value)]
+
+
+def _in_the_backend(error: BaseException) -> list[str]:
+    """Where in the backend's package it was raised, outermost call first; and whether it went out untranslated."""
+    homes = {entry.module.partition(".")[0] for entry in entry_points(group="iotstore.backends")}
+    places = [
+        f"{frame.f_globals['__name__']}:{line}, in {frame.f_code.co_name}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in homes
+    ]
+    found = [f"raised in {' > '.join(places[-3:])}"] if places else []
+    if places and not isinstance(error, StoreError):
+        found.append("It is no error of iotstore: translate it there, or it reaches the application.")
+    return found
 
 
 def _statement(frame: FrameType, line: int) -> str:

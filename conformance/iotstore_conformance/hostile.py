@@ -8,13 +8,14 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, Final
 
 from iotstore import Store
 from iotstore.backend import (
     Backend,
+    Capabilities,
     Capability,
     Columns,
     NotSupported,
@@ -28,7 +29,7 @@ from iotstore_conformance.harness import Harness
 from iotstore_conformance.stage import Stage
 
 _SESSIONS: Final = ("read", "snapshot", "write")
-_opening: Final = threading.Lock()
+_opening: Final = threading.RLock()
 
 
 class Manner:
@@ -141,7 +142,9 @@ class Minimal(Manner):
         Capability.COMPACTION,
         Capability.CONCURRENT_READS,
         Capability.MANY_PROCESSES,
-        Capability.GRAPH,
+        Capability.INTEGRITY_CHECK,
+        Capability.OPTIMISATION,
+        Capability.EXPLAIN,
     )
 
     def savepoint(self, _: Any) -> None:
@@ -231,7 +234,7 @@ def hostile(harness: Harness, manner: Manner) -> Harness:
         kind = type(stage.store.backend)
 
     def opens(url: str, **options: object) -> Store:
-        with _lacking(kind, lacks):
+        with lacking(kind, lacks):
             store = harness.open(url, **options)
         behave(store.backend, manner)
         return store
@@ -239,27 +242,31 @@ def hostile(harness: Harness, manner: Manner) -> Harness:
     return replace(harness, open=opens)
 
 
+def lacking(kind: type[Backend], lacks: Sequence[Capability]) -> AbstractContextManager[None]:
+    """Inside the block the class, and backends connected there, declare these capabilities unsupported."""
+    said = NotSupported("this backend is minimal on purpose", "do without it")
+    return declaring(kind, lambda right: right.but(dict.fromkeys(lacks, said))) if lacks else nullcontext()
+
+
 @contextmanager
-def _lacking(kind: type[Backend], lacks: Sequence[Capability]) -> Iterator[None]:
-    """Backends that are connected inside the block declare these capabilities unsupported from the start."""
-    if not lacks:
-        yield
-        return
-    right: Any = kind.connect
-    own = vars(kind).get("connect")
+def declaring(kind: type[Backend], change: Callable[[Capabilities], Capabilities]) -> Iterator[None]:
+    """Inside the block the class, and backends connected there, declare what *change* makes of their capabilities."""
+    connected, declared = kind.connect, kind.declared
+    own = {name: vars(kind).get(name) for name in ("connect", "declared")}
 
     def connect(_: type[Backend], settings: Settings) -> Backend:
-        backend: Backend = right(settings)
-        said = NotSupported("this backend is minimal on purpose", "do without it")
-        backend.capabilities = backend.capabilities.but(dict.fromkeys(lacks, said))
+        backend = connected(settings)
+        backend.capabilities = change(backend.capabilities)
         return backend
 
     with _opening:
         setattr(kind, "connect", classmethod(connect))  # noqa: B010 - a method is exchanged
+        setattr(kind, "declared", classmethod(lambda _: change(declared())))  # noqa: B010 - as above
         try:
             yield
         finally:
-            if own is None:
-                delattr(kind, "connect")
-            else:
-                setattr(kind, "connect", own)  # noqa: B010 - as above
+            for name, method in own.items():
+                if method is None:
+                    delattr(kind, name)
+                else:
+                    setattr(kind, name, method)

@@ -37,6 +37,12 @@ class Manifest:
         """The ids of all clauses."""
         return frozenset(clause.id for clause in self.clauses)
 
+    def inapplicable(self, engine: str | None) -> frozenset[str]:
+        """The ids of the clauses that are about another kind of engine. Nobody is excused who declares no kind."""
+        if engine is None:
+            return frozenset()
+        return frozenset(clause.id for clause in self.clauses if clause.requires not in (None, engine))
+
     def of(self, profile: str) -> tuple[Clause, ...]:
         """The clauses of one profile."""
         return tuple(clause for clause in self.clauses if clause.profile == profile)
@@ -61,7 +67,8 @@ def _digest(clauses: tuple[Clause, ...]) -> str:
     for clause in clauses:
         needs = ",".join(need.value for need in clause.needs)
         found.update(
-            f"{clause.id}\0{clause.profile}\0{needs}\0{clause.deep}\0{clause.since}\0{clause.sentence}\0".encode()
+            f"{clause.id}\0{clause.profile}\0{needs}\0{clause.deep}\0{clause.since}\0{clause.requires}\0"
+            f"{clause.sentence}\0".encode()
         )
     for name, text in sorted(deciding_modules().items()):
         found.update(f"{name}\0{text}\0".encode())

@@ -12,7 +12,7 @@ from typing import Final
 from iotstore_conformance.judging import lacking, staleness
 from iotstore_conformance.manifest import Manifest
 from iotstore_conformance.profiles import COMING, MEANING, PROFILES
-from iotstore_conformance.registry import Profile
+from iotstore_conformance.registry import Clause, Profile
 from iotstore_conformance.report import ClausePart, Report
 from iotstore_conformance.verdicts import BAD, Outcome, Verdict
 
@@ -25,15 +25,30 @@ class Mark(StrEnum):
     DEFECT = "known defect"
     UNKNOWN = "unknown"
     STALE = "stale"
+    NOT_APPLICABLE = "not applicable"
 
 
-SIGNS: Final = {Mark.YES: "✓", Mark.NO: "✗", Mark.DEFECT: "!", Mark.UNKNOWN: "?", Mark.STALE: "~"}
+SIGNS: Final = {
+    Mark.YES: "✓",
+    Mark.NO: "✗",
+    Mark.DEFECT: "!",
+    Mark.UNKNOWN: "?",
+    Mark.STALE: "~",
+    Mark.NOT_APPLICABLE: "–",  # noqa: RUF001 - a dash, as tables have it
+}
+#: The marks of verdicts; of the others nothing is known.
+VERDICTS: Final = {
+    Verdict.CONFORMANT: Mark.YES,
+    Verdict.KNOWN_DEFECTS: Mark.DEFECT,
+    Verdict.FAILED: Mark.NO,
+}
 LEGEND: Final = {
     Mark.YES: "every clause ran and held; a capability that is supported",
     Mark.NO: "at least one clause failed; or the backend declares that it can't, and refuses",
     Mark.DEFECT: "held but for deviations that the author's ledger names, with an end",
     Mark.UNKNOWN: "not measured: not run, not all run, or no clause exists yet",
     Mark.STALE: "measured by another version of the suite; it says nothing about this one",
+    Mark.NOT_APPLICABLE: "about another kind of engine: what a file can suffer, or what a network can",
 }
 
 
@@ -64,6 +79,8 @@ class Matrix:
     profiles: tuple[Row, ...]
     capabilities: tuple[Row, ...]
     clauses: tuple[Row, ...]
+    #: The clauses about one kind of engine, whatever became of them.
+    kinds: tuple[Row, ...] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -87,6 +104,7 @@ def make_matrix(reports: Sequence[Report], suite: Manifest, today: date) -> Matr
             for name in names
         ),
         tuple(_clause_rows(suite, pairs)),
+        tuple(_kind_rows(suite, pairs)),
     )
 
 
@@ -119,29 +137,41 @@ def _capability(suite: Manifest, report: Report, name: str, stale: Sequence[str]
     if not declared.supported:
         return Cell(Mark.NO, declared.reason or "no reason given")
     needing = {clause.id for clause in suite.clauses if name in {need.value for need in clause.needs}}
+    needing -= suite.inapplicable(report.backend.engine_kind)
+    # Where another capability was refused, nothing was said about this one.
+    needing -= {part.id for part in report.clauses if part.outcome is Outcome.REFUSED}
     found = Counter(part.outcome for part in report.clauses if part.id in needing)
     held = found[Outcome.PASSED]
     if held and held == len(needing):
-        return Cell(Mark.YES, f"{held} {'clause that needs' if held == 1 else 'clauses that need'} it held")
+        return Cell(Mark.YES, f"{held} {'clause' if held == 1 else 'clauses'} held")
     if found[Outcome.KNOWN_DEFECT] and held + found[Outcome.KNOWN_DEFECT] == len(needing):
-        return Cell(Mark.DEFECT, f"{held} of {len(needing)} clauses that need it held")
+        return Cell(Mark.DEFECT, f"{held} of {len(needing)} clauses held")
     if any(found[outcome] for outcome in BAD):
-        return Cell(Mark.NO, f"{held} of {len(needing)} clauses that need it held")
+        return Cell(Mark.NO, f"{held} of {len(needing)} clauses held")
     return Cell(
         Mark.UNKNOWN,
-        f"claimed; {held} of {len(needing)} clauses that need it ran" if needing else "claimed; no clause needs it",
+        f"claimed; {held} of {len(needing)} clauses ran" if needing else "claimed; no clause needs it",
     )
 
 
 def _clause_rows(suite: Manifest, pairs: Sequence[tuple[Report, Sequence[str]]]) -> list[Row]:
     """The clauses that didn't simply hold somewhere, each with what became of it."""
-    outcomes = [({part.id: part for part in report.clauses}, bool(stale)) for report, stale in pairs]
-    rows: list[Row] = []
-    for clause in suite.clauses:
-        cells = tuple(_clause(found.get(clause.id), stale=stale) for found, stale in outcomes)
-        if any(cell.mark is not Mark.YES and cell.mark is not Mark.STALE for cell in cells):
-            rows.append(Row(clause.id, clause.sentence, cells))
-    return rows
+    fine = {Mark.YES, Mark.STALE, Mark.NOT_APPLICABLE}
+    rows = [_clause_row(clause, pairs) for clause in suite.clauses]
+    return [row for row in rows if any(cell.mark not in fine for cell in row.cells)]
+
+
+def _kind_rows(suite: Manifest, pairs: Sequence[tuple[Report, Sequence[str]]]) -> list[Row]:
+    """The clauses about one kind of engine, where some report is about another kind."""
+    marked = [clause for clause in suite.clauses if clause.requires]
+    kinds = [report.backend.engine_kind for report, _ in pairs]
+    return [_clause_row(one, pairs) for one in marked if any(kind not in (None, one.requires) for kind in kinds)]
+
+
+def _clause_row(clause: Clause, pairs: Sequence[tuple[Report, Sequence[str]]]) -> Row:
+    found = [next((part for part in report.clauses if part.id == clause.id), None) for report, _ in pairs]
+    cells = [_clause(part, stale=bool(stale)) for part, (_, stale) in zip(found, pairs, strict=True)]
+    return Row(clause.id, clause.sentence, tuple(cells))
 
 
 def _clause(part: ClausePart | None, *, stale: bool) -> Cell:
@@ -149,6 +179,8 @@ def _clause(part: ClausePart | None, *, stale: bool) -> Cell:
         return Cell(Mark.UNKNOWN, part.outcome.value if part else "not in the report")
     if stale:
         return Cell(Mark.STALE, part.outcome.value)
+    if part.outcome is Outcome.NOT_APPLICABLE:
+        return Cell(Mark.NOT_APPLICABLE, part.message or "no reason given")
     if part.outcome is Outcome.KNOWN_DEFECT:
         return Cell(Mark.DEFECT, part.outcome.value)
     if part.outcome is Outcome.REFUSED:
@@ -182,6 +214,8 @@ def markdown(matrix: Matrix) -> str:
     ]
     if matrix.clauses:
         lines += ["", "## Clauses that did not simply hold", "", *_table("clause", matrix.columns, matrix.clauses)]
+    if matrix.kinds:
+        lines += ["", "## Clauses about one kind of engine", "", *_table("clause", matrix.columns, matrix.kinds)]
     lines += ["", "## Not measured yet", "", *(f"- {line}" for line in coming_lines()), "", "## Reports", ""]
     for report, stale in zip(matrix.reports, matrix.stale, strict=True):
         lines += [f"- **{report.backend.name}**: {origin(report)}. Again: `{report.reproduce}`"]

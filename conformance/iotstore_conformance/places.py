@@ -24,13 +24,15 @@ class HarnessBroken(Exception):
 
 def guarded(harness: Harness) -> Harness:
     """The harness, with errors of its own functions told apart from those of the backend. What opens isn't guarded."""
-    drop, kill = harness.drop, harness.kill
+    drop, kill, start, address = harness.drop, harness.kill, harness.start, harness.address
     return replace(
         harness,
         fresh=_guard("fresh", harness.fresh),
         url=_guard("url", harness.url),
         drop=_checked_drop(harness) if drop or harness.connections else None,
         kill=_guard("kill", kill) if kill else None,
+        start=_guard("start", start) if start else None,
+        address=_guard("address", address) if address else None,
     )
 
 
@@ -66,8 +68,18 @@ def placed(harness: Harness, url: str) -> Harness:
     beside the file, removed afterwards; every other URL gets the name at the end of its path, and what is made there
     stays, because only the author knows how to remove it.
     """
-    # Whatever the harness does with a place of its own, it can't do with these.
-    elsewhere = replace(harness, fresh=_fresh, drop=None, kill=None, connections=None, file=None)
+    address = _address(url) if harness.engine == "server" else None
+    # Whatever the harness does with a place of its own, it can't do with these. The kind of engine is the same.
+    elsewhere = replace(
+        harness,
+        fresh=_fresh,
+        drop=None,
+        kill=None,
+        start=None,
+        connections=None,
+        file=None,
+        address=(lambda _: address) if address else None,
+    )
     if NAME in url:
         return replace(elsewhere, url=lambda place: url.replace(NAME, place))
     head, _, options = url.partition("?")
@@ -89,6 +101,12 @@ def placed(harness: Harness, url: str) -> Harness:
         file=(lambda place: Path(folder or ".", place, name)) if harness.file else None,
         drop=lambda place: shutil.rmtree(Path(folder or ".", place)),
     )
+
+
+def _address(url: str) -> tuple[str, int] | None:
+    """The host and port in a URL of one server; None where it doesn't name both."""
+    match = re.match(r"[^:/?#]+://(?:[^/?#]*@)?(\[[^\]]+\]|[^/?#:,\[\]]+):(\d+)(?=[/?#]|\Z)", url)
+    return (match[1].strip("[]"), int(match[2])) if match else None
 
 
 def _fresh() -> str:

@@ -12,7 +12,7 @@ from iotstore_conformance.failures import failure_text
 from iotstore_conformance.report import Report
 from iotstore_conformance.verdicts import Outcome
 
-_GOOD: Final = frozenset({Outcome.PASSED, Outcome.REFUSED, Outcome.KNOWN_DEFECT})
+_GOOD: Final = frozenset({Outcome.PASSED, Outcome.REFUSED, Outcome.KNOWN_DEFECT, Outcome.NOT_APPLICABLE})
 _WHOLE: Final = 10  # failures that are told in full; a backend that fails everywhere needs no book
 _WIDE: Final = 13
 
@@ -84,10 +84,10 @@ def summary(report: Report) -> list[str]:
     if report.coming:
         lines += ["", "Not measured, because the suite can't yet:"]
         lines += [f"  {one.profile}: {one.promise} ({one.reason})" for one in report.coming]
-    unproven = by_outcome(report.clauses, Outcome.NOT_RUN)
-    if unproven:
-        reasons = Counter(part.message or "no reason given" for part in unproven)
-        lines += ["", "Not run:"]
+    for outcome in (Outcome.NOT_APPLICABLE, Outcome.NOT_RUN):
+        parts = by_outcome(report.clauses, outcome)
+        reasons = Counter(part.message or "no reason given" for part in parts)
+        lines += ["", f"{outcome.value.capitalize()}:"] if parts else []
         lines += [f"  {count} clauses: {reason}" for reason, count in reasons.most_common(5)]
     lines += [
         "",

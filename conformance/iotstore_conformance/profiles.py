@@ -24,10 +24,16 @@ MEANING: Final[Mapping[Profile, str]] = {
 
 # Without these there is nothing to measure: the profile is "not measured", however well the refusals are proved.
 ESSENTIAL: Final[Mapping[Profile, tuple[Capability, ...]]] = {
-    "core": (Capability.TRANSACTIONS,),
-    "telemetry": (Capability.SERIES,),
+    "core": (
+        Capability.TRANSACTIONS,
+        Capability.GENERATED_IDS,
+        Capability.REFERENCES,
+        Capability.RANGE_FILTERS,
+        Capability.FIELD_ORDER,
+    ),
+    "telemetry": (Capability.SERIES, Capability.GENERATED_IDS, Capability.REFERENCES, Capability.KEEP_EXISTING),
     "relationships": (),
-    "backup": (Capability.PERSISTENCE,),
+    "backup": (Capability.PERSISTENCE, Capability.STREAMING),
     "concurrency": (Capability.TRANSACTIONS,),
     "durability": (Capability.PERSISTENCE,),
     "faults": (Capability.TRANSACTIONS,),

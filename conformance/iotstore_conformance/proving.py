@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -18,8 +18,10 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, Self, TypeAlias
 import pytest
 
 from iotstore import StoreError
+from iotstore_conformance.distant import distant
 from iotstore_conformance.harness import Harness, find_harness
 from iotstore_conformance.mutants import Foreign, Mutant, broken, find_mutant, load_mutants
+from iotstore_conformance.needs import missing
 from iotstore_conformance.registry import Clause, load_clauses
 from iotstore_conformance.runner import run_clause
 from iotstore_conformance.stage import Stage
@@ -54,16 +56,23 @@ def outcome_of(mutant: Mutant | None, clause: Clause, harness: Harness) -> Outco
     verdict: Verdict = "survived"
     message = ""
     try:
-        if mutant is None:
-            run_clause(clause, harness)
-        else:
-            with broken(harness, mutant) as victim:
-                run_clause(clause, victim)
+        with _home(clause, harness) as home:
+            if mutant is None:
+                run_clause(clause, home)
+            else:
+                with broken(home, mutant) as victim:
+                    run_clause(clause, victim)
     except pytest.skip.Exception as error:
         verdict, message = "skipped", _message(error)
     except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - judged by _killed
         verdict, message = ("killed" if _killed(error, clause) else "error"), _message(error)
     return Outcome(name, clause.id, verdict, message, time.perf_counter() - began)
+
+
+def _home(clause: Clause, harness: Harness) -> AbstractContextManager[Harness]:
+    """Where a clause can run: those about servers, for want of one, on the same stores at a distance."""
+    far = clause.requires == "server" and harness.engine == "embedded"
+    return distant(harness) if far else nullcontext(harness)
 
 
 def _killed(error: BaseException, clause: Clause) -> bool:
@@ -188,10 +197,14 @@ class Matrix:
 
 
 def measurable(harness: Harness) -> tuple[list[Clause], list[str]]:
-    """The clauses that the harness's backend has everything for, and the ids of the others."""
+    """The clauses that the harness's backend has everything for, and the ids of the others.
+
+    An embedded engine can be put at a distance, so that the clauses about servers run too. A server can't be embedded.
+    """
+    kinds = (None, harness.engine, "server") if harness.engine else (None,)
     with Stage(harness) as stage:
         has = stage.store.capabilities.has
-        able = [clause for clause in load_clauses() if all(map(has, clause.needs))]
+        able = [clause for clause in load_clauses() if clause.requires in kinds and not missing(clause.needs, has)]
     return able, [clause.id for clause in load_clauses() if clause not in able]
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias
 
@@ -23,7 +24,7 @@ _PATIENCE: Final = 10.0
 
 
 class Proxy:
-    """Forwards connections to a server on this machine, and breaks them when told. Use it by ``with``.
+    """Forwards connections to a server, and breaks them when told. Use it by ``with``.
 
     ``trouble("cut", after=100)`` lets 100 more bytes of answers through and then ends the connection; "reset" does so
     by RST, "half-close" ends the server's direction only, "stall" keeps it open without a byte, "delay" waits
@@ -31,8 +32,8 @@ class Proxy:
     ones. ``heal()`` ends the trouble; connections that were cut stay cut. Nothing lasts longer than *lifetime*.
     """
 
-    def __init__(self, port: int, *, lifetime: float = 60.0) -> None:
-        self._target = (_HOST, port)
+    def __init__(self, port: int, *, host: str = _HOST, lifetime: float = 60.0) -> None:
+        self._target = (host, port)
         self._until = time.monotonic() + lifetime
         self._lock = threading.Lock()
         self._trouble: Trouble = "none"
@@ -50,6 +51,12 @@ class Proxy:
     def port(self) -> int:
         """Where it listens."""
         return int(self._listener.getsockname()[1])
+
+    @property
+    def live(self) -> int:
+        """How many connections go through it now."""
+        with self._lock:
+            return len(self._sockets) // 2
 
     def trouble(self, what: Trouble, *, after: int = 0, seconds: float = 0.2) -> None:
         """Break answers from now on, once *after* more bytes of them have gone through."""
@@ -110,11 +117,12 @@ class Proxy:
             self.connections += 1
             for one in (client, server):
                 one.settimeout(_BEAT)
-            self._start(lambda client=client, server=server: self._carry(client, server, answers=False))  # type: ignore[misc]
-            self._start(lambda client=client, server=server: self._carry(server, client, answers=True))  # type: ignore[misc]
+            over: list[bool] = []
+            self._start(partial(self._carry, client, server, over, answers=False))
+            self._start(partial(self._carry, server, client, over, answers=True))
 
-    def _carry(self, source: socket.socket, target: socket.socket, *, answers: bool) -> None:
-        """Forward one direction until it ends, is broken, or time is up."""
+    def _carry(self, source: socket.socket, target: socket.socket, over: list[bool], *, answers: bool) -> None:
+        """Forward one direction until it ends, is broken, or time is up; *over* has an entry for each that ended."""
         ends = True
         try:
             while not self._over():
@@ -133,7 +141,8 @@ class Proxy:
         except OSError:
             return  # one of the two has gone: so does the other
         finally:
-            if ends:
+            over.append(answers)
+            if ends or len(over) == 2:
                 self._drop(source, target)
 
     def _answer(self, server: socket.socket, client: socket.socket, data: bytes) -> bool:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final
-
 import pytest
 
-from iotstore import Device, Point, Store, Unsupported
+from iotstore import Unsupported
 from iotstore.backend import Capability
-from iotstore_conformance.stage import NOON, Stage
-
-_WITNESS: Final = "witness"
+from iotstore_conformance.probes import PROBES, PUMPS, Probe, Step, alone
+from iotstore_conformance.stage import Stage
 
 
 class Unclaimed(AssertionError):
@@ -22,65 +18,64 @@ class Unclaimed(AssertionError):
         self.capability = capability
 
 
-def _transaction(stage: Stage) -> None:
-    with stage.store.transaction():
-        stage.store.devices.add(Device(key="refused"))
-
-
-def _savepoint(stage: Stage) -> None:
-    with stage.store.transaction():
-        stage.store.devices.add(Device(key="refused"))
-        with stage.store.transaction():
-            stage.store.devices.add(Device(key="refused too"))
-
-
-def _snapshot(stage: Stage) -> None:
-    with stage.store.snapshot() as frozen:
-        frozen.devices.count()
-
-
-def _series(stage: Stage) -> None:
-    stage.store.telemetry.write([Point(_WITNESS, "temperature", NOON, 1.0)])
-
-
-def _native_backup(stage: Stage) -> None:
-    stage.store.backups.create(stage.folder(), format="native")
-
-
-def _compaction(stage: Stage) -> None:
-    stage.store.admin.optimise(compact=True)
-
-
-# Capabilities that are no call (what survives, who may wait) are refused by the declaration itself.
-_CALLS: Final[Mapping[Capability, Callable[[Stage], None]]] = {
-    Capability.TRANSACTIONS: _transaction,
-    Capability.SAVEPOINTS: _savepoint,
-    Capability.SNAPSHOTS: _snapshot,
-    Capability.SERIES: _series,
-    Capability.NATIVE_BACKUP: _native_backup,
-    Capability.COMPACTION: _compaction,
-}
-
-
 def prove_refusal(stage: Stage, capability: Capability) -> None:
     """Prove that using *capability* raises Unsupported with name, backend, reason and remedy, and changes nothing."""
-    store = stage.store
-    store.devices.add(Device(key=_WITNESS))
-    before = _state(store)
-    call = _CALLS.get(capability)
-    if capability is Capability.SAVEPOINTS and not store.capabilities.has(Capability.TRANSACTIONS):
-        call = None  # there is no transaction to be nested in: the declaration refuses
-    with pytest.raises(Unsupported, match=capability.value) as caught:  # noqa: PT012 - see the last line of the block
-        store.capabilities.require(capability) if call is None else call(stage)
-        # Reached only where nothing was refused; it is no Unsupported, so it leaves the block as it is.
+    probe = PROBES.get(capability)
+    error: Unsupported | None = None
+    if probe is not None and (stage.persistent or not probe.schema):
+        error = _refused(stage, capability, probe)
+    if error is None:  # no call, or one that needs something else that is missing: the declaration refuses
+        with pytest.raises(Unsupported, match=capability.value) as caught:
+            stage.store.capabilities.require(capability)
+        error = caught.value
+    assert error.capability == capability.value
+    assert error.backend == stage.store.backend.name
+    assert error.reason
+    assert error.hint
+    assert not error.retryable
+
+
+def _refused(stage: Stage, capability: Capability, probe: Probe) -> Unsupported | None:
+    """The refusal of a use; None where another missing capability is refused before it."""
+    if _other(stage, _raised_by(probe.prepare, stage)) is not None:
+        return None
+    before = _state(stage, probe)
+    error = _raised_by(probe.use, stage)
+    if error is None:
         raise Unclaimed(capability)
-    assert caught.value.capability == capability.value
-    assert caught.value.backend == store.backend.name
-    assert caught.value.reason
-    assert caught.value.hint
-    assert not caught.value.retryable
-    assert _state(store) == before
+    assert _state(stage, probe) == before
+    if error.capability == capability.value:
+        return error
+    _other(stage, error)
+    return None
 
 
-def _state(store: Store) -> list[object]:
-    return [store.devices.list(), store.connections.list(), store.alerts.list(), store.settings.all()]
+def _raised_by(step: Step, stage: Stage) -> Unsupported | None:
+    try:
+        step(stage)
+    except Unsupported as error:
+        return error
+    return None
+
+
+def _other(stage: Stage, error: Unsupported | None) -> Unsupported | None:
+    """The refusal of something else, which has to be unsupported, too."""
+    if error is not None:
+        supported = stage.store.capabilities.has(Capability(error.capability))
+        assert not supported, f"{error.capability} is declared supported, and was refused"
+    return error
+
+
+def _state(stage: Stage, probe: Probe) -> list[object]:
+    """Every record and point, by operations that every backend has."""
+    found: list[object] = []
+    if probe.schema:
+        with alone(stage, PUMPS) as other:
+            found.append(other.records(PUMPS).list())
+        stage.reopen()
+    store = stage.store
+    found += [store.records(name).list() for name in sorted(store.kinds)]
+    if store.capabilities.has(Capability.SERIES):
+        telemetry = store.telemetry
+        found += [telemetry.range(one.device, one.metric) for one in telemetry.series()]
+    return found

@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import Final, Literal, TypeAlias
 
 from iotstore.backend import Capability
+from iotstore_conformance.harness import Engine
+from iotstore_conformance.needs import needs_of
 from iotstore_conformance.stage import Stage
 
 Profile: TypeAlias = Literal[
@@ -28,7 +30,8 @@ class Clause:
 
     *needs* are the capabilities without which the sentence can't hold: where one is not supported, its refusal is
     proved instead. A *deep* clause has a second, long run in the full tier. *since* is the version of the suite that
-    brought the clause: until the next one it is run and shown, but does not count.
+    brought the clause: until the next one it is run and shown, but does not count. One that *requires* a kind of
+    engine is about nothing that another kind has: on a harness that declares another kind it is not applicable.
     """
 
     id: str
@@ -38,6 +41,7 @@ class Clause:
     sentence: str
     prove: Proof
     since: str = "1.0"
+    requires: Engine | None = None
 
 
 def clause(
@@ -47,6 +51,7 @@ def clause(
     needs: Sequence[Capability] = (),
     deep: bool = False,
     since: str = "1.0",
+    requires: Engine | None = None,
 ) -> Callable[[Proof], Proof]:
     """Register the decorated function as the clause *id_*; its docstring is the clause's sentence."""
 
@@ -60,7 +65,7 @@ def clause(
             raise ValueError(f"clause {id_} says nothing that a store MUST do; write the sentence as its docstring")
         if not _SINCE.match(since):
             raise ValueError(f"clause {id_} is since {since!r}; write a minor version of the suite, like 1.2")
-        _clauses[id_] = Clause(id_, profile, tuple(needs), deep, sentence, prove, since)
+        _clauses[id_] = Clause(id_, profile, needs_of(id_, needs), deep, sentence, prove, since, requires)
         return prove
 
     return register

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from iotstore_conformance.harness import Engine
 from iotstore_conformance.verdicts import Outcome, Verdict
 
 FORMAT: Final = "iotstore-conformance-report/1"
@@ -37,13 +38,17 @@ class CapabilityPart(_Part, frozen=True, kw_only=True):
 
 
 class BackendPart(_Part, frozen=True, kw_only=True):
-    """The backend under test: its name, the harness's, the URL without secrets, the engine and what is declared."""
+    """The backend under test: its name, the harness's, the URL without secrets, the engine and what is declared.
+
+    *engine_kind* is what the harness declares about the engine: clauses about the other kind are not applicable.
+    """
 
     name: str
     harness: str
     package: str | None
     url: str | None
     engine: str | None
+    engine_kind: Engine | None
     durability: str | None
     limits: dict[str, int | float]
     capabilities: dict[str, CapabilityPart]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from iotstore.backend import Capability
 from iotstore_conformance.harness import Harness
+from iotstore_conformance.needs import missing
 from iotstore_conformance.refusals import prove_refusal
 from iotstore_conformance.registry import Clause
 from iotstore_conformance.stage import Effort, Stage
@@ -17,10 +18,10 @@ def run_clause(clause: Clause, harness: Harness, effort: Effort = "fast") -> Cap
     try:
         with Stage(harness, effort) as stage:
             capabilities = stage.store.capabilities
-            missing = [capability for capability in clause.needs if not capabilities.has(capability)]
-            if missing:
-                prove_refusal(stage, missing[0])
-                return missing[0]
+            lacking = missing(clause.needs, capabilities.has)
+            if lacking:
+                prove_refusal(stage, lacking[0])
+                return lacking[0]
             clause.prove(stage)
     except BaseException as error:
         error.add_note(f"{clause.id} on {harness.name}: {clause.sentence}")

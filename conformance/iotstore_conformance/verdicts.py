@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from typing import Final
 
@@ -18,6 +19,7 @@ class Outcome(StrEnum):
     KNOWN_DEFECT = "known defect"  # failed, and the ledger says so
     UNEXPECTED_PASS = "unexpected pass"  # passed, and the ledger says that it fails # noqa: S105 - no password
     NOT_RUN = "not run"
+    NOT_APPLICABLE = "not applicable"  # the clause is about another kind of engine than the harness declares
     HARNESS_ERROR = "error in harness"
 
 
@@ -52,13 +54,24 @@ class Verdict(StrEnum):
 BAD: Final = frozenset({Outcome.FAILED, Outcome.FLAKY, Outcome.UNCLAIMED, Outcome.UNEXPECTED_PASS})
 
 
-def judge(clauses: Collection[str], outcomes: Mapping[str, Outcome], *, offered: bool = True) -> Verdict:
+def judge(
+    clauses: Collection[str],
+    outcomes: Mapping[str, Outcome],
+    *,
+    offered: bool = True,
+    excused: AbstractSet[str] = frozenset(),
+) -> Verdict:
     """The verdict over *clauses* of the manifest, from what was executed.
 
     Outcomes of clauses that the manifest doesn't know make the run partial. *offered* is False when the backend lacks
-    what the profile is about. At most a tenth of the clauses may be known defects.
+    what the profile is about. *excused* are the clauses that the manifest marks for another kind of engine: nothing is
+    asked of them and nothing gained by them. "Not applicable" said of any other clause means that it was not run. At
+    most a tenth of the clauses that remain may be known defects.
     """
+    clauses = [id_ for id_ in clauses if id_ not in excused]
+    outcomes = {id_: outcome for id_, outcome in outcomes.items() if id_ not in excused}
     found = [outcomes.get(id_, Outcome.NOT_RUN) for id_ in clauses]
+    found = [Outcome.NOT_RUN if outcome is Outcome.NOT_APPLICABLE else outcome for outcome in found]
     passed = Outcome.PASSED in found
     defects = found.count(Outcome.KNOWN_DEFECT)
     if not BAD.isdisjoint(found):

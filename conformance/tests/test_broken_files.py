@@ -2,15 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from iotstore import Damaged, StoreError
+from iotstore import Damaged, StorageFull, StoreError
 from iotstore_conformance import find_harness, load_clauses
 from iotstore_conformance.applicable import bound_by_permissions
 from iotstore_conformance.execution import execute_one
 from iotstore_conformance.places import placed
 from iotstore_conformance.runner import run_clause
+from iotstore_conformance.stage import Stage
 from iotstore_conformance.troubling import filled_by_child
 from iotstore_conformance.verdicts import Outcome
 
@@ -64,13 +66,34 @@ def test_running_out_of_room_is_told_as_such(tmp_path):
     assert (acknowledged >= 0, later) == (True, 1)
 
 
-def test_where_stores_are_no_files_the_clauses_are_left_out_with_the_reason():
+def test_where_the_harness_lacks_a_tool_the_clauses_are_not_run_and_the_reason_is_told():
     for id_ in sorted(CLAUSES):
-        with pytest.raises(pytest.skip.Exception, match="no files, or its harness doesn't say which"):
-            run_clause(CLAUSES[id_], replace(HARNESS, file=None))
-    result = execute_one(CLAUSES["BRK-001"], replace(HARNESS, file=None))
-    assert result.outcome is Outcome.NOT_RUN
-    assert "not applicable" in (result.reason or "")
+        result = execute_one(CLAUSES[id_], replace(HARNESS, file=None, full=None))
+        assert result.outcome is Outcome.NOT_RUN
+        assert ("full=" if id_ == "BRK-007" else "file=") in (result.reason or "")
+
+
+def test_on_servers_the_clauses_are_not_applicable_and_the_reason_is_told():
+    for id_ in sorted(CLAUSES):
+        result = execute_one(CLAUSES[id_], replace(HARNESS, file=None, full=None, engine="server"))
+        assert result.outcome is Outcome.NOT_APPLICABLE
+        assert result.reason == "it is about embedded engines, and the harness declares that it has servers"
+
+
+def test_a_place_has_room_again_after_the_block():
+    with Stage(HARNESS) as stage:
+        stage.devices("a")
+        with HARNESS.full(stage.store), pytest.raises(StorageFull, match="no room"):
+            stage.store.settings.set("x", "y" * 1_000_000)
+        stage.store.settings.set("x", "y" * 1_000_000)
+
+
+def test_a_name_is_refused_where_there_is_no_file_of_this_engine():
+    with (
+        pytest.raises(TypeError, match="no file of SQLite"),
+        HARNESS.full(SimpleNamespace(backend=SimpleNamespace(name="x"))),
+    ):
+        raise AssertionError("the block was entered")
 
 
 def test_a_place_beside_a_url_has_its_own_file(tmp_path):

@@ -6,26 +6,22 @@ from pathlib import Path
 import pytest
 
 from iotstore import errors
+from iotstore.backend import MEANING as SENTENCES
 from iotstore.backend import Capability
+from iotstore_conformance.capability_page import capability_table
+from iotstore_conformance.probes import PROBES, PROMISES
 from iotstore_conformance.profiles import ESSENTIAL, MEANING, PROFILES
-from iotstore_conformance.refusals import _CALLS
 from iotstore_conformance.registry import load_clauses
 from iotstore_conformance.report import read_report
 from iotstore_conformance.verdicts import Outcome
 
-REPORTS = Path(__file__).parents[2] / "docs" / "reports"
+DOCS = Path(__file__).parents[2] / "docs"
+REPORTS = DOCS / "reports"
 
 # Names of groups: what is raised is one of their members.
 GROUPS = {"StoreError", "Refused", "Failed", "Damaged"}
 # What no clause makes a store raise yet, with what it takes. A name that is raised meanwhile has to leave this list.
-NOT_YET = {
-    "EngineError": "a driver error without a name of its own",
-    "StorageFull": "a place without room",
-}
-# Claims that no clause needs yet.
-UNTESTED = {
-    Capability.GRAPH: "the store has no operations on relations yet",
-}
+NOT_YET = dict[str, str]()
 
 
 def raised():
@@ -55,22 +51,30 @@ def test_the_groups_of_errors_have_members():
         assert getattr(errors, name).__subclasses__(), name
 
 
-def test_every_capability_has_a_clause_that_needs_it_or_is_named_with_the_reason():
+def test_every_capability_has_a_clause_that_needs_it():
     needed = {need for clause in load_clauses() for need in clause.needs}
-    assert set(Capability) - needed <= set(UNTESTED), "write a clause that needs it"
+    assert set(Capability) - needed == set(), "write a clause that needs it"
 
 
 def test_every_capability_that_is_an_operation_is_called_where_it_is_unsupported():
-    # What survives, who may wait and who may write are properties: the declaration itself refuses them.
-    properties = {
-        Capability.PERSISTENCE,
-        Capability.CONCURRENT_READS,
-        Capability.MANY_PROCESSES,
-        Capability.ATOMIC_MIGRATIONS,
-        Capability.GRAPH,
-    }
-    assert set(_CALLS) | properties == set(Capability)
+    # What survives, who may wait and who may open are promises about all calls: the declaration itself refuses them.
+    assert set(PROBES) | PROMISES == set(Capability)
     assert "CAP-004" in {clause.id for clause in load_clauses()}
+
+
+def test_there_are_more_than_fifty_capabilities_and_each_has_a_meaning_of_one_sentence():
+    assert len(Capability) > 50
+    assert set(SENTENCES) == set(Capability)
+    for sentence in SENTENCES.values():
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+        assert ". " not in sentence
+
+
+def test_the_documentation_for_authors_has_the_table_of_all_capabilities():
+    text = (DOCS / "writing-a-backend.md").read_text("utf-8")
+    shown = text.partition("<!-- capabilities -->\n")[2].partition("\n<!-- /capabilities -->")[0]
+    assert shown == capability_table(), "put what capability_table() gives between the two comments"
 
 
 @pytest.mark.parametrize("profile", PROFILES)

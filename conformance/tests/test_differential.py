@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from iotstore import Device
+from iotstore import Alert, Device
 from iotstore.cli import main
-from iotstore_conformance.differential import Difference, Made, Step, Version, compare, replay
+from iotstore_conformance.differential import Difference, Made, Plants, Step, Version, compare, replay
 from iotstore_conformance.differential.answers import Answer, Near, same
+from iotstore_conformance.differential.homes import Home
+from iotstore_conformance.differential.running import _drawn
 from iotstore_conformance.differential.steps import written
 from iotstore_conformance.kinds import Sample
 
@@ -19,7 +21,11 @@ MEMORY = "sqlite://:memory:"
 WRONG = '''
 """A backend that is wrong on purpose."""
 
+from dataclasses import replace
+
 from iotstore import hookimpl
+from iotstore.backend import AddColumn
+from iotstore_conformance.hostile import Manner, wrapped
 from iotstore_sqlite.store import SqliteBackend, SqliteWrite, SqliteRead
 
 
@@ -49,6 +55,38 @@ class Late(SqliteBackend):
         return LatestRead(self._readers, self._statements)
 
 
+class RootlessWrite(SqliteWrite):
+    def apply(self, operations):
+        super().apply(
+            [
+                replace(one, column=one.column._replace(default=0)) if isinstance(one, AddColumn) else one
+                for one in operations
+            ]
+        )
+
+
+class Rootless(SqliteBackend):
+    name = "rootless"
+
+    def write(self):
+        return RootlessWrite(self._writing(), self._statements)
+
+
+class Silent(Manner):
+    def stream(self, inner, layout, query, rows):
+        return iter(()) if layout.name == "alert" else inner.stream(layout, query, rows)
+
+
+class Alarmless(SqliteBackend):
+    name = "alarmless"
+
+    def snapshot(self):
+        return wrapped(super().snapshot(), Silent())
+
+    def copy_out(self, target, session, progress):
+        super().copy_out(target, getattr(session, "inner", session), progress)
+
+
 class forgetful:
     @staticmethod
     @hookimpl
@@ -61,6 +99,20 @@ class late:
     @hookimpl
     def iotstore_backend():
         return Late
+
+
+class rootless:
+    @staticmethod
+    @hookimpl
+    def iotstore_backend():
+        return Rootless
+
+
+class alarmless:
+    @staticmethod
+    @hookimpl
+    def iotstore_backend():
+        return Alarmless
 '''
 
 
@@ -73,7 +125,8 @@ def wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "wrong_backends.py").write_text(WRONG)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wrong-backends\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[iotstore.backends]\nforgetful = wrong_backends:forgetful\nlate = wrong_backends:late\n"
+        "[iotstore.backends]\n"
+        + "".join(f"{name} = wrong_backends:{name}\n" for name in ("forgetful", "late", "rootless", "alarmless"))
     )
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delitem(sys.modules, "wrong_backends", raising=False)
@@ -84,6 +137,14 @@ def wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_store_in_a_file_and_one_in_memory_agree(tmp_path, seed):
     assert compare(MEMORY, f"sqlite:///{tmp_path}/home.db", seed, 120) is None
     assert list(tmp_path.iterdir()) == [], "places of the comparison were left behind"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", range(2, 7))
+def test_two_stores_that_outlive_their_histories_agree_over_many_seeds(tmp_path, seed):
+    """These can be opened again with a kind that has grown."""
+    urls = [f"sqlite:///{tmp_path}/{name}.db" for name in ("one", "other")]
+    assert compare(*urls, seed, 600) is None
 
 
 @pytest.mark.full
@@ -129,6 +190,58 @@ def test_the_command_prints_the_difference_and_exits_with_one(tmp_path, capsys):
     assert "both stores give the same answers" in capsys.readouterr().out
 
 
+PLANTED = [
+    Step("devices.add", Device(key="a")),
+    Step("alerts.raise_", Alert(kind="offline", title="x", device="a")),
+    Step("suite_plant.put", Plants(key="oak", height=1, leaves=9)),
+]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """The URLs of a healthy store and of a wrong one, both in files."""
+    return lambda wrong: (f"sqlite:///{tmp_path}/a.db", f"{wrong}:///{tmp_path}/b.db")
+
+
+def test_a_kind_that_has_grown_is_opened_again_with_what_was_there(files, capsys):
+    steps = [*PLANTED, Step("grow"), Step("suite_plant.put", Plants(key="x" * 50, leaves=1)), Step("grow")]
+    assert replay(*files("sqlite"), [*steps, Step("suite_plant.list")]) == 0
+    assert "same answers" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("wrong")
+def test_a_migration_that_forgets_the_default_is_a_difference(files, capsys):
+    urls = files("rootless")
+    assert replay(*urls, PLANTED) == 0
+    assert replay(*urls, [*PLANTED, Step("grow")]) == 1
+    assert "what is stored at the end, suite_plant" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("wrong")
+def test_a_backup_that_leaves_something_out_is_a_difference(files, capsys):
+    urls = files("alarmless")
+    assert replay(*urls, PLANTED) == 0
+    assert replay(*urls, [*PLANTED, Step("back up")]) == 1
+    assert "Step('back up')" in capsys.readouterr().out
+
+
+def test_a_backup_of_a_store_in_memory_is_restored_beside_the_other_one(tmp_path, monkeypatch):
+    restored = []
+    right = Home.restored
+    monkeypatch.setattr(Home, "restored", lambda *args: restored.append(args[2]) or right(*args))
+    url = f"sqlite:///{tmp_path}/home.db"
+    assert replay(MEMORY, url, [*PLANTED, Step("back up"), Step("grow")]) == 0
+    assert restored == [url, url]
+    assert replay(MEMORY, MEMORY, [*PLANTED, Step("back up")]) == 0
+    assert len(restored) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_histories_come_with_backups_and_with_kinds_that_grow():
+    calls = {step.call for number in range(60) for step in _drawn(number)}
+    assert {"back up", "grow", "suite_plant.put", "begin", "telemetry.write"} <= calls
+
+
 def test_a_history_is_played_with_ids_and_versions_as_they_are_then(capsys):
     steps = [
         Step("devices.add", Device(key="a")),
@@ -147,8 +260,10 @@ def test_a_history_is_played_with_ids_and_versions_as_they_are_then(capsys):
 
 def test_what_is_written_of_a_step_makes_the_same_step_again():
     step = Step("x.add", Sample(key="a", tags=frozenset({"t"}), real=0.1), [1, (2,), {"a": float("inf")}], none=None)
-    names = {"Step": Step, "Sample": Sample}
+    names = {"Step": Step, "Sample": Sample, "Plants": Plants}
     assert eval(repr(step), names) == step
+    planted = Step("suite_plant.put", Plants(key="a", leaves=1))
+    assert eval(repr(planted), names) == planted
     assert written(Device(key="a")) == "Device(key='a')"
 
 

@@ -1,13 +1,15 @@
 """What becomes of clauses on backends that are missing, empty, incapable, flaky, leaking or stuck."""
 
+import re
 import threading
 from dataclasses import replace
+from types import FunctionType
 
 import pytest
 
 import iotstore
 from iotstore import Conflict, Device
-from iotstore.backend import Capabilities, Capability, NotSupported
+from iotstore.backend import Capabilities, Capability, EngineError, NotSupported
 from iotstore_conformance import Harness, execution, load_clauses
 from iotstore_conformance.accounting import Order, account, part_of
 from iotstore_conformance.execution import execute, execute_one
@@ -123,6 +125,55 @@ def test_a_capability_that_works_although_it_is_declared_unsupported_is_unclaime
     result = execute_one(CLAUSES["TXN-006"], replace(HEALTHY, open=open_shy))
     assert result.outcome is Outcome.UNCLAIMED
     assert "declare it supported" in str(result.error)
+
+
+def about(engine, prove=lambda _: None, id_="ABC-002"):
+    """A clause about one kind of engine."""
+    return made(prove, id_, requires=engine)
+
+
+def test_a_clause_about_another_kind_of_engine_is_not_run_and_not_missed():
+    ran = []
+    report = run(HEALTHY, suite(CLAUSES["VAL-001"], about("server", ran.append)))
+    (part,) = [part for part in report.clauses if part.id == "ABC-002"]
+    assert (ran, part.outcome, part.seconds) == ([], Outcome.NOT_APPLICABLE, 0)
+    assert part.message == "it is about servers, and the harness declares that it has embedded engines"
+    assert report.verdict is Verdict.CONFORMANT
+    assert report.backend.engine_kind == "embedded"
+
+
+def test_a_harness_that_declares_no_kind_of_engine_is_partial():
+    undeclared = replace(HEALTHY, engine=None, file=None, full=None)
+    report = run(undeclared, suite(CLAUSES["VAL-001"], about("server"), about("embedded", id_="ABC-003")))
+    assert [part.outcome for part in report.clauses] == [Outcome.NOT_RUN, Outcome.NOT_RUN, Outcome.PASSED]
+    assert "doesn't say what it has (engine=)" in (report.clauses[0].message or "")
+    assert report.verdict is Verdict.PARTIAL
+
+
+def test_a_harness_that_declares_the_wrong_kind_of_engine_wins_nothing():
+    """What it is excused from it exchanges for clauses that it can't pass."""
+    ids = [one.id for one in CLAUSES.values() if one.requires]
+    lying = replace(HEALTHY, engine="server", file=None, full=None)
+    report = run(lying, suite(CLAUSES["VAL-001"], *(CLAUSES[id_] for id_ in ids)))
+    found = {part.id: part.outcome for part in report.clauses}
+    assert {found[id_] for id_ in ids if id_.startswith("SRV")} == {Outcome.NOT_RUN}
+    assert report.verdict is Verdict.PARTIAL
+    assert report.profiles["faults"].verdict is Verdict.NOT_MEASURED
+
+
+def test_a_profile_of_which_nothing_applies_is_not_measured():
+    report = run(
+        HEALTHY, suite(CLAUSES["VAL-001"], made(lambda _: None, "ABC-002", profile="faults", requires="server"))
+    )
+    assert report.profiles["faults"].verdict is Verdict.NOT_MEASURED
+    assert report.profiles["faults"].why == "all its clauses are about another kind of engine"
+
+
+def test_a_clause_cannot_call_itself_not_applicable():
+    def prove(_stage):
+        pytest.skip("not applicable: I would rather not")
+
+    assert execute_one(about("embedded", prove), HEALTHY).outcome is Outcome.NOT_RUN
 
 
 def test_a_run_with_deselected_clauses_is_partial():
@@ -280,7 +331,7 @@ def test_a_failure_tells_the_clause_its_sentence_the_statement_a_script_and_what
     assert "DUR-001" in text
     assert "What was written MUST be there after the store was closed" in text
     assert "--clause DUR-001 --seed 5" in text
-    assert "PERSISTENCE as NotSupported" in text
+    assert re.search(r"declare one of [^(]*PERSISTENCE[^(]* as\s+NotSupported", text)
     assert 'clause = "DUR-001"' in text
 
 
@@ -289,6 +340,25 @@ def test_a_failed_statement_is_shown_with_the_values_of_its_names():
     text = failure_text(result, HEALTHY.name, 0)
     assert "assert limits.max_key_bytes >= 1024" in text
     assert "max_key_bytes=5" in text
+
+
+@pytest.mark.parametrize(
+    ("raised", "advised"), [(OSError("gone"), True), (EngineError("the engine failed"), False)], ids=repr
+)
+def test_an_error_is_shown_with_its_place_in_the_backend_and_whether_it_was_translated(raised, advised):
+    def raise_it():
+        raise raised
+
+    # As if the function stood in the backend's package.
+    in_the_backend = FunctionType(
+        raise_it.__code__, {"__name__": "iotstore_sqlite.made_up"}, closure=raise_it.__closure__
+    )
+    with pytest.raises(type(raised), match=r"gone|failed") as caught:
+        in_the_backend()
+    result = execute_one(CLAUSES["CAP-002"], replace(HEALTHY, open=_narrow))
+    text = failure_text(replace(result, error=caught.value), HEALTHY.name, 0)
+    assert re.search(r"raised in iotstore_sqlite\.made_up:\d+, in raise_it", text)
+    assert ("translate it there" in text) is advised
 
 
 def _narrow(url, **options):

@@ -33,16 +33,25 @@ DRAW = (
 
 def report(name="mine", changes=None, unsupported=(), **options):
     """A report in which everything passed but what *changes* say."""
-    order = Order(Harness(name, fresh=lambda: "x", url=lambda place: f"nowhere://{place}"), **options)
+    engine = options.pop("engine", None)
+    order = Order(Harness(name, fresh=lambda: "x", url=lambda place: f"nowhere://{place}", engine=engine), **options)
     found = {clause.id: Outcome.PASSED for clause in order.wanted} | (changes or {})
     parts = [part_of(Result(clause, found[clause.id], 0.5, 1)) for clause in order.wanted]
     made = account(order, parts, datetime(2026, 3, 4, tzinfo=UTC), 1.0)
-    needs = {need.value for clause in SUITE.clauses for need in clause.needs} | {"graph"}
+    needs = {need.value for clause in SUITE.clauses for need in clause.needs} | {"levitation"}
     declared = {
         one: CapabilityPart(supported=one not in unsupported, reason="<not> here", remedy="none")
         for one in sorted(needs)
     }
     return msgspec.structs.replace(made, backend=msgspec.structs.replace(made.backend, capabilities=declared))
+
+
+def engines():
+    """Reports about a server and an embedded engine, each without the clauses about the other."""
+    return [
+        report(engine, dict.fromkeys(SUITE.inapplicable(engine), Outcome.NOT_APPLICABLE), engine=engine)
+        for engine in ("embedded", "server")
+    ]
 
 
 def marks(rows):
@@ -59,10 +68,24 @@ MIXED = [
 ]
 
 
-def test_the_five_marks_are_told_apart():
+def test_the_marks_are_told_apart():
     matrix = make_matrix(MIXED, SUITE, TODAY)
     assert matrix.columns == ["bad", "good", "old", "owns-up", "part"]
     assert marks(matrix.profiles)["core"] == [Mark.NO, Mark.YES, Mark.STALE, Mark.DEFECT, Mark.UNKNOWN]
+
+
+def test_what_is_about_another_kind_of_engine_has_a_mark_of_its_own_and_a_table_of_its_own():
+    matrix = make_matrix(engines(), SUITE, TODAY)
+    assert marks(matrix.profiles)["faults"] == [Mark.YES, Mark.YES]
+    assert marks(matrix.kinds)["SRV-001"] == [Mark.NOT_APPLICABLE, Mark.YES]
+    assert marks(matrix.kinds)["BRK-001"] == [Mark.YES, Mark.NOT_APPLICABLE]
+    assert matrix.clauses == ()
+    assert "## Clauses about one kind of engine" in markdown(matrix)
+
+
+def test_a_capability_that_clauses_about_files_need_is_a_yes_on_a_server_too():
+    found = marks(make_matrix(engines(), SUITE, TODAY).capabilities)
+    assert found["persistence"] == [Mark.YES, Mark.YES]
 
 
 def test_a_profile_without_clauses_is_unknown_to_everybody():
@@ -72,7 +95,7 @@ def test_a_profile_without_clauses_is_unknown_to_everybody():
 def test_a_capability_that_nobody_tested_is_unknown_though_it_is_claimed():
     found = marks(make_matrix([report()], SUITE, TODAY).capabilities)
     assert found["transactions"] == [Mark.YES]
-    assert found["graph"] == [Mark.UNKNOWN]
+    assert found["levitation"] == [Mark.UNKNOWN]
     left_out = report(changes={"TXN-001": Outcome.NOT_RUN})
     assert marks(make_matrix([left_out], SUITE, TODAY).capabilities)["transactions"] == [Mark.UNKNOWN]
 
@@ -156,7 +179,7 @@ def _luminance(colour):
         ("ink", "paper"),
         ("soft", "paper"),
         ("soft", "card"),
-        *((mark, f"{mark}-back") for mark in ("yes", "no", "defect", "unknown", "stale")),
+        *((mark, f"{mark}-back") for mark in ("yes", "no", "defect", "unknown", "stale", "apart")),
     ],
 )
 def test_every_text_stands_out_from_what_is_behind_it(scheme, ink, paper):

@@ -48,3 +48,25 @@ def test_an_error_of_the_harness_is_told_apart_from_one_of_the_backend(name):
     broken = guarded(replace(PLAIN, **{name: fall}))
     with pytest.raises(HarnessBroken, match=rf"{name}\(\) of the harness raised OSError: no room"):
         getattr(broken, name)(*([] if name == "fresh" else ["x"]))
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("x://me:pass@host:5432/db?a=b", ("host", 5432)),
+        ("x://[::1]:5432/db", ("::1", 5432)),
+        ("x://10.0.0.1:1", ("10.0.0.1", 1)),
+        ("x://host/db", None),
+        ("x://one:1,two:2/db", None),
+        ("x:///var/run/db", None),
+    ],
+)
+def test_a_server_elsewhere_is_where_its_url_says(url, address):
+    there = placed(replace(PLAIN, engine="server", address=lambda _: ("own", 1), start=lambda _: None), url)
+    assert there.engine == "server"
+    assert (there.address and there.address("place")) == address
+    assert there.start is None
+
+
+def test_an_embedded_engine_elsewhere_is_still_embedded():
+    assert placed(replace(PLAIN, engine="embedded"), "x:///tmp/{name}").engine == "embedded"

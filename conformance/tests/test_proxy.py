@@ -12,6 +12,7 @@ import pytest
 from iotstore_conformance import find_harness
 from iotstore_conformance.leaks import nothing_left
 from iotstore_conformance.proxy import Proxy, harness_through_proxy
+from iotstore_conformance.serving import settled
 
 
 class Capitals(socketserver.StreamRequestHandler):
@@ -141,6 +142,13 @@ def test_it_ends_by_itself_when_its_time_is_over(server):
         client.settimeout(5.0)
         assert client.recv(1) == b""
     proxy.close()
+
+
+def test_a_connection_that_its_client_ended_is_gone(proxy):
+    with connect(proxy) as client:
+        assert ask(client) == b"HELLO\n"
+        assert proxy.live == 1
+    assert settled(lambda: proxy.live, 0) == 0
 
 
 def test_it_listens_on_loopback_only(proxy):

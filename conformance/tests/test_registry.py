@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from iotstore.backend import Capability
-from iotstore_conformance.refusals import _CALLS
+from iotstore_conformance.probes import PROBES, PROMISES
 from iotstore_conformance.registry import clause, load_clauses
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -34,6 +34,15 @@ def test_every_must_of_the_specification_is_numbered():
     assert [line for line in lines if not re.match(r"- \*\*[A-Z]{3}-\d{3}\*\* ", line)] == []
 
 
+def test_the_specification_says_which_sentences_are_about_one_kind_of_engine():
+    parts = {
+        part.partition("\n")[0]: set(re.findall(r"\*\*([A-Z]{3}-\d{3})\*\*", part))
+        for part in (DOCS / "specification.md").read_text("utf-8").split("\n## ")[1:]
+    }
+    for title, engine in (("Broken files", "embedded"), ("Servers", "server")):
+        assert parts[title] == {one.id for one in load_clauses() if one.requires == engine}
+
+
 def test_every_fault_names_clauses_that_exist():
     known = {one.id for one in load_clauses()}
     rows = [
@@ -51,11 +60,10 @@ def test_every_fault_clause_is_told_of_in_the_list_of_faults():
     assert [one.id for one in load_clauses() if one.id.startswith("FLT") and one.id not in text] == []
 
 
-def test_every_capability_that_is_a_call_has_a_refusal_and_a_clause_that_needs_it():
+def test_every_capability_has_a_clause_that_needs_it_and_is_refused_by_a_call_or_its_declaration():
     needed = {need for one in load_clauses() for need in one.needs}
-    assert set(_CALLS) <= needed
-    # The graph has no operation through Store yet; a backend of many processes is proved with the next profile.
-    assert set(Capability) - needed <= {Capability.GRAPH, Capability.MANY_PROCESSES}
+    assert needed == set(Capability)
+    assert set(PROBES) | PROMISES == needed
 
 
 def test_no_module_of_the_suite_names_a_backend():

@@ -35,7 +35,7 @@ SUITE = manifest()
 
 def report(changes=None, **options):
     """A report in which everything passed but what *changes* say."""
-    order = Order(NOWHERE, **options)
+    order = Order(options.pop("harness", NOWHERE), **options)
     found = {clause.id: Outcome.PASSED for clause in order.wanted} | (changes or {})
     parts = [part_of(Result(clause, found[clause.id], 0.5, 1)) for clause in order.wanted]
     return account(order, parts, STARTED, 10.0)
@@ -120,6 +120,33 @@ def test_what_passed_and_what_is_declared_have_to_agree():
     )
     refused = report({"TEL-001": Outcome.REFUSED})
     assert any("TEL-001 was refused" in one for one in objections(refused, SUITE))
+
+
+def test_not_applicable_is_believed_only_of_clauses_about_another_kind_of_engine():
+    about_files = {one.id: Outcome.NOT_APPLICABLE for one in SUITE.clauses if one.requires == "embedded"}
+    changes = {one.id: Outcome.NOT_APPLICABLE for one in SUITE.clauses if one.requires == "server"}
+    apart = report(changes, harness=replace(NOWHERE, engine="embedded"))
+    assert apart.verdict is Verdict.CONFORMANT
+    assert objections(apart, SUITE) == []
+    assert report(changes).verdict is Verdict.PARTIAL
+    undeclared = edited(apart, backend=msgspec.structs.replace(apart.backend, engine_kind=None))
+    assert "SRV-001 is said to be not applicable, and the suite says that it applies" in objections(undeclared, SUITE)
+    more = report(changes | about_files, harness=replace(NOWHERE, engine="embedded"))
+    assert more.verdict is Verdict.PARTIAL
+    assert "BRK-001 is said to be not applicable, and the suite says that it applies" in objections(more, SUITE)
+    ran = report(changes | {"SRV-001": Outcome.FAILED}, harness=replace(NOWHERE, engine="embedded"))
+    assert "SRV-001 was run, though it doesn't apply to an engine of the kind embedded" in objections(ran, SUITE)
+
+
+def test_a_clause_that_is_no_longer_asked_is_told_as_worse():
+    changes = {one.id: Outcome.NOT_APPLICABLE for one in SUITE.clauses if one.requires == "embedded"}
+    before = report(harness=replace(NOWHERE, engine="embedded"))
+    after = report(changes, harness=replace(NOWHERE, engine="server"))
+    found = {change.what: change for change in compare(before, after)}
+    assert (found["kind of engine"].before, found["kind of engine"].after) == ("embedded", "server")
+    assert found["BRK-001"].worse
+    failing = report({"BRK-001": Outcome.FAILED}, harness=replace(NOWHERE, engine="embedded"))
+    assert {change.what for change in compare(after, failing) if change.worse} >= {"BRK-001", "profile faults"}
 
 
 def test_a_clause_that_is_said_not_to_count_is_objected_to():

@@ -69,6 +69,54 @@ def test_outcomes_of_clauses_that_nobody_knows_never_make_a_run_conformant(run, 
     assert not judge(ids, {**outcomes, "XYZ-001": outcome}).conformant
 
 
+@given(runs(), st.sets(st.sampled_from(IDS)), st.sets(st.sampled_from(IDS)), st.booleans())
+def test_saying_not_applicable_never_raises_a_verdict(run, said, excused, offered):
+    ids, outcomes = run
+    before = judge(ids, outcomes, offered=offered, excused=excused)
+    apart = {id_: Outcome.NOT_APPLICABLE if id_ in said else outcome for id_, outcome in outcomes.items()}
+    assert judge(ids, apart, offered=offered, excused=excused).rank <= before.rank
+
+
+@given(runs(), st.sets(st.sampled_from(IDS)))
+def test_not_applicable_is_not_run_wherever_the_manifest_does_not_say_so(run, excused):
+    ids, outcomes = run
+    not_run = {
+        id_: Outcome.NOT_RUN if outcome is Outcome.NOT_APPLICABLE and id_ not in excused else outcome
+        for id_, outcome in outcomes.items()
+    }
+    assert judge(ids, outcomes, excused=excused) is judge(ids, not_run, excused=excused)
+
+
+@given(runs(), st.sets(st.sampled_from(IDS)))
+def test_a_run_is_judged_by_the_clauses_that_apply_and_by_no_others(run, excused):
+    ids, outcomes = run
+    rest = [id_ for id_ in ids if id_ not in excused]
+    assert judge(ids, outcomes, excused=excused) is judge(rest, {id_: outcomes[id_] for id_ in rest})
+
+
+@given(st.sets(st.sampled_from(IDS), min_size=1))
+def test_where_nothing_applies_nothing_is_measured(ids):
+    apart = dict.fromkeys(ids, Outcome.NOT_APPLICABLE)
+    assert judge(list(ids), apart, excused=ids) is Verdict.NOT_MEASURED
+    assert judge(list(ids), apart) is Verdict.NOT_MEASURED
+
+
+def test_only_clauses_that_the_manifest_marks_for_the_other_kind_are_excused():
+    marked = {one.id: one.requires for one in manifest().clauses if one.requires}
+    assert set(marked.values()) == {"embedded", "server"}
+    assert manifest().inapplicable(None) == frozenset()
+    for engine in ("embedded", "server"):
+        assert manifest().inapplicable(engine) == {id_ for id_, kind in marked.items() if kind != engine}
+
+
+@pytest.mark.parametrize("engine", ["embedded", "server"])
+def test_every_kind_of_engine_has_most_clauses_of_every_profile_to_prove(engine):
+    excused = manifest().inapplicable(engine)
+    for profile in {one.profile for one in manifest().clauses}:
+        ids = {one.id for one in manifest().of(profile)}
+        assert len(ids - excused) > len(ids) / 2, profile
+
+
 def test_an_empty_manifest_and_an_empty_run_measure_nothing():
     assert judge([], {}) is Verdict.NOT_MEASURED
     assert judge(IDS, {}) is Verdict.NOT_MEASURED

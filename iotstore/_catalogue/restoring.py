@@ -19,6 +19,8 @@ from iotstore._catalogue.loading import load, next_numbers
 from iotstore._catalogue.manifest import KindEntry, Summary
 from iotstore._catalogue.portable import PortableFile
 from iotstore._engine.engine import Engine
+from iotstore._engine.guard import guarded_writes
+from iotstore._waist.capabilities import Capability
 from iotstore._waist.contract import Backend, NativeBackup, ReadSession, Settings
 from iotstore.errors import BackupError, NotAllowed
 
@@ -78,6 +80,7 @@ def restore(
             f"{path.name} is a native backup of {origin} and can't become a {backend.name} store",
             hint="restore it to its own engine and copy that, or take a portable backup",
         )
+    backend.declared().require(Capability.NATIVE_RESTORE)
     found = verify(path, backend, progress=tell)
     return replaced(found, kept=_install(power, path, settings, replace=replace))
 
@@ -86,9 +89,9 @@ def _restore_portable(
     source: PortableFile, backend: type[Backend], settings: Settings, *, replace: bool, tell: Progress
 ) -> Path | None:
     power = native.native_power(backend)
-    if power is None:
+    if power is None or not backend.declared().has(Capability.NATIVE_RESTORE):
         with closing(backend.connect(settings)) as store, store.write() as session:
-            load(session, store, source, tell)
+            load(guarded_writes(store, session), store, source, tell)
         return None
     with Attempt(Path(settings.path).absolute().parent, datetime.now(UTC)) as scratch:
         made = native.restore_to_scratch(source, backend, scratch.folder, tell)

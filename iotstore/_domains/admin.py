@@ -113,12 +113,14 @@ class Admin:
 
     def verify(self) -> Health:
         """A full check of the stored data's integrity; reads everything."""
+        self._engine.backend.capabilities.require(Capability.INTEGRITY_CHECK)
         checks = self._engine.backend.verify()
         worst = next((word for word in ("failed", "warning") if any(c.status == word for c in checks)), "ok")
         return Health(worst, tuple(checks), self._engine.clock.now())
 
     def optimise(self, *, compact: bool = False) -> Mapping[str, str]:
         """Refresh the engine's statistics, tidy its logs, with *compact* give free space back. Says what was done."""
+        self._engine.backend.capabilities.require(Capability.OPTIMISATION)
         if compact:
             self._engine.backend.capabilities.require(Capability.COMPACTION)
         return self._engine.backend.optimise(compact=compact)

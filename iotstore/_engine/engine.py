@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from iotstore._clock import Clock
 from iotstore._engine.gate import Gate
+from iotstore._engine.guard import Guard
 from iotstore._engine.numbers import Blocks, Versions
 from iotstore._engine.transaction import Hooks, Transaction
 from iotstore._kinds.codec import Codec
@@ -61,9 +62,13 @@ class Engine:
         self.blocks = Blocks()
         self.versions = Versions(clock)
         #: Shut while a backup without snapshots is taken; always open elsewhere.
-        self.gate = Gate(needed=not backend.capabilities.has(Capability.SNAPSHOTS))
-        self.savepoints = backend.capabilities.has(Capability.SAVEPOINTS)
-        self._snapshots = backend.capabilities.has(Capability.SNAPSHOTS)
+        has = backend.capabilities.has
+        whole = has(Capability.POINT_SNAPSHOTS) or not has(Capability.SERIES)
+        self.gate = Gate(needed=not (has(Capability.SNAPSHOTS) and whole))
+        #: Refuses what the backend lacks; None, and so for nothing, where it lacks nothing that a call could use.
+        self.guard = Guard.of(backend)
+        self.savepoints = has(Capability.SAVEPOINTS)
+        self._snapshots = has(Capability.SNAPSHOTS)
         #: The transaction that the calling thread is in.
         self.thread = _Thread()
         #: The session of a snapshot store.
@@ -101,12 +106,13 @@ class Engine:
             return _Borrowed(transaction.session)
         if self.bound_to is not None:
             return _Borrowed(self.bound_to)
-        return self.backend.read()
+        return self.backend.read() if self.guard is None else self.guard.reads(self.backend.read())
 
     def consistent(self) -> ReadSession | _Borrowed:
         """A session for several statements that see one state, where the backend claims SNAPSHOTS."""
         if self._snapshots and self.thread.transaction is None and self.bound_to is None:
-            return self.backend.snapshot()
+            session = self.backend.snapshot()
+            return session if self.guard is None else self.guard.reads(session)
         return self.reading()
 
     def writing(self) -> _Writing:
@@ -140,9 +146,14 @@ class _Writing:
         if transaction is None:
             if engine.bound_to is not None:
                 raise NotAllowed("a snapshot takes no writes", hint="write through the store it was made from")
+            if self._strict and engine.guard is not None:
+                engine.guard.check((Capability.TRANSACTIONS,))
             engine.gate.enter()
             try:
-                transaction = Transaction(engine.backend.write(), engine.hooks, engine.blocks, engine.versions)
+                session = engine.backend.write()
+                if engine.guard is not None:
+                    session = engine.guard.writes(session, shared=self._strict)
+                transaction = Transaction(session, engine.hooks, engine.blocks, engine.versions)
             except BaseException:
                 engine.gate.leave()
                 raise

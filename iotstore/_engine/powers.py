@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from iotstore._engine.guard import GuardedReads, GuardedWrites
 from iotstore._waist.capabilities import Capability
-from iotstore._waist.contract import Backend, ReadSession, SeriesReader, SeriesWriter, WriteSession
+from iotstore._waist.contract import Backend, Explained, Explains, ReadSession, SeriesReader, SeriesWriter, WriteSession
 from iotstore.errors import EngineError
 
 
 def series_reader(backend: Backend, session: ReadSession) -> SeriesReader:
     """The session's power to read points; Unsupported where the backend does not claim SERIES."""
     backend.capabilities.require(Capability.SERIES)
-    if not isinstance(session, SeriesReader):
-        raise EngineError(f"backend {backend.name} claims series, but its sessions can't read points")
-    return session
+    if isinstance(session, SeriesReader):
+        return session
+    if isinstance(session, GuardedReads | GuardedWrites):
+        return session.points()
+    raise EngineError(f"backend {backend.name} claims series, but its sessions can't read points")
 
 
 def series_writer(backend: Backend, session: WriteSession) -> SeriesWriter:
     """The session's power to write points; Unsupported where the backend does not claim SERIES."""
     backend.capabilities.require(Capability.SERIES)
-    if not isinstance(session, SeriesWriter):
-        raise EngineError(f"backend {backend.name} claims series, but its sessions can't write points")
-    return session
+    if isinstance(session, SeriesWriter):
+        return session
+    if isinstance(session, GuardedWrites):
+        return session.points()
+    raise EngineError(f"backend {backend.name} claims series, but its sessions can't write points")
+
+
+def explaining(backend: Backend, told: Callable[[Explained], object]) -> ReadSession:
+    """A session that tells of its statements; Unsupported where the backend does not claim EXPLAIN."""
+    backend.capabilities.require(Capability.EXPLAIN)
+    if not isinstance(backend, Explains):
+        raise EngineError(f"backend {backend.name} claims to explain, and has no sessions that do")
+    return backend.explaining(told)

@@ -18,26 +18,93 @@ class Capability(StrEnum):
     SAVEPOINTS = "savepoints"
     SNAPSHOTS = "snapshots"
     CONCURRENT_READS = "concurrent_reads"
+    MANY_HANDLES = "many_handles"
     MANY_PROCESSES = "many_processes"
+
+    RANGE_FILTERS = "range_filters"
+    EXCLUSIONS = "exclusions"
+    MISSING_FILTERS = "missing_filters"
+    ALTERNATIVES = "alternatives"
+    TEXT_SEARCH = "text_search"
+    TAG_FILTERS = "tag_filters"
+    FIELD_ORDER = "field_order"
+    DESCENDING_ORDER = "descending_order"
+    STREAMING = "streaming"
+
+    GENERATED_IDS = "generated_ids"
+    REFERENCES = "references"
+    UNIQUE_RULES = "unique_rules"
+    KEEP_EXISTING = "keep_existing"
+    MERGE_FILL = "merge_fill"
+    MERGE_KEEP = "merge_keep"
+    MERGE_EXTREMES = "merge_extremes"
+    COMPARE_AND_SET = "compare_and_set"
+    MASS_UPDATES = "mass_updates"
+    MASS_DELETES = "mass_deletes"
+    WIDE_INTEGERS = "wide_integers"
+    EMPTY_TEXTS = "empty_texts"
+
+    GROUPING = "grouping"
+    DISTINCT_COUNTS = "distinct_counts"
+    SUMS = "sums"
+    SPLIT_SUMS = "split_sums"
+    EXTREMES = "extremes"
+    TIME_BUCKETS = "time_buckets"
+    CALENDAR_PARTS = "calendar_parts"
+
     ATOMIC_MIGRATIONS = "atomic_migrations"
+    ADD_FIELDS = "add_fields"
+    DROP_FIELDS = "drop_fields"
+    RENAME_FIELDS = "rename_fields"
+    ALTER_FIELDS = "alter_fields"
+    RENAME_KINDS = "rename_kinds"
+    INDEX_CHANGES = "index_changes"
+    REFERENCE_CHANGES = "reference_changes"
+
     SERIES = "series"
+    INTEGER_POINTS = "integer_points"
+    BOOLEAN_POINTS = "boolean_points"
+    TEXT_POINTS = "text_points"
+    REPLACE_POINTS = "replace_points"
+    STRICT_POINTS = "strict_points"
+    LATE_POINTS = "late_points"
+    FINE_POINTS = "fine_points"
+    FAR_POINTS = "far_points"
+    ERASE_POINTS = "erase_points"
+    REVERSE_SCANS = "reverse_scans"
+    POINTS_BEFORE = "points_before"
+    POINT_COUNTS = "point_counts"
+    POINT_TRANSACTIONS = "point_transactions"
+    POINT_SNAPSHOTS = "point_snapshots"
+
     NATIVE_BACKUP = "native_backup"
+    NATIVE_RESTORE = "native_restore"
+    INTEGRITY_CHECK = "integrity_check"
+    OPTIMISATION = "optimisation"
     COMPACTION = "compaction"
-    GRAPH = "graph"
+    EXPLAIN = "explain"
 
 
-MEANING: Final[Mapping[Capability, str]] = {
-    Capability.PERSISTENCE: "What was acknowledged is there after the process ended, however it ended.",
-    Capability.TRANSACTIONS: "Several operations become visible together or not at all.",
-    Capability.SAVEPOINTS: "A transaction inside a transaction can fail alone.",
-    Capability.SNAPSHOTS: "Many reads see one committed state, while writers go on.",
-    Capability.CONCURRENT_READS: "Readers never wait for writers, nor writers for readers.",
-    Capability.MANY_PROCESSES: "Several processes can hold the same store open and write to it.",
-    Capability.ATOMIC_MIGRATIONS: "A migration that fails leaves the schema and the data as they were.",
-    Capability.SERIES: "Telemetry points can be kept.",
-    Capability.NATIVE_BACKUP: "A backup in the engine's own format, taken while writers write.",
-    Capability.COMPACTION: "Space of deleted records can be given back to the system.",
-    Capability.GRAPH: "The engine walks relations itself; without it the core does.",
+#: What makes no sense without another one: where that is unsupported these are too, for the same reason.
+IMPLIED: Final[Mapping[Capability, tuple[Capability, ...]]] = {
+    Capability.SAVEPOINTS: (Capability.TRANSACTIONS,),
+    Capability.POINT_TRANSACTIONS: (Capability.SERIES, Capability.TRANSACTIONS),
+    Capability.POINT_SNAPSHOTS: (Capability.SERIES, Capability.SNAPSHOTS),
+    Capability.SPLIT_SUMS: (Capability.SUMS,),
+    Capability.NATIVE_RESTORE: (Capability.NATIVE_BACKUP,),
+    Capability.COMPACTION: (Capability.OPTIMISATION,),
+    Capability.INTEGER_POINTS: (Capability.SERIES,),
+    Capability.BOOLEAN_POINTS: (Capability.SERIES,),
+    Capability.TEXT_POINTS: (Capability.SERIES,),
+    Capability.REPLACE_POINTS: (Capability.SERIES,),
+    Capability.STRICT_POINTS: (Capability.SERIES,),
+    Capability.LATE_POINTS: (Capability.SERIES,),
+    Capability.FINE_POINTS: (Capability.SERIES,),
+    Capability.FAR_POINTS: (Capability.SERIES,),
+    Capability.ERASE_POINTS: (Capability.SERIES,),
+    Capability.REVERSE_SCANS: (Capability.SERIES,),
+    Capability.POINTS_BEFORE: (Capability.SERIES,),
+    Capability.POINT_COUNTS: (Capability.SERIES,),
 }
 
 
@@ -55,7 +122,10 @@ class NotSupported:
 
 
 class Capabilities:
-    """One declaration for every capability of one backend; a forgotten one is an error when the class is made."""
+    """One declaration for every capability of one backend; a forgotten one is an error when the class is made.
+
+    What makes no sense without an unsupported one is unsupported with it, whatever was said.
+    """
 
     def __init__(self, backend: str, declared: Mapping[Capability, Supported | NotSupported]) -> None:
         missing = [capability.value for capability in Capability if capability not in declared]
@@ -63,6 +133,12 @@ class Capabilities:
             raise ValueError(f"backend {backend} declares nothing about: {', '.join(missing)}")
         self.backend = backend
         self._declared = dict(declared)
+        for capability, parents in IMPLIED.items():
+            reasons = [declared[parent] for parent in parents if isinstance(declared[parent], NotSupported)]
+            if reasons and isinstance(self._declared[capability], Supported):
+                self._declared[capability] = reasons[0]
+        without = frozenset(one for one, said in self._declared.items() if isinstance(said, NotSupported))
+        self._lacking = frozenset(one for one in without if without.isdisjoint(IMPLIED.get(one, ())))
 
     def __getitem__(self, capability: Capability) -> Supported | NotSupported:
         return self._declared[capability]
@@ -76,6 +152,11 @@ class Capabilities:
         declared = self._declared[capability]
         if isinstance(declared, NotSupported):
             raise Unsupported(capability.value, self.backend, declared.reason, remedy=declared.remedy)
+
+    @property
+    def lacking(self) -> frozenset[Capability]:
+        """What is unsupported by itself. What is so because of another one is refused where that one is."""
+        return self._lacking
 
     def but(self, changes: Mapping[Capability, Supported | NotSupported]) -> Capabilities:
         """The same declaration with some entries changed, for a backend whose URL decides (``:memory:``)."""

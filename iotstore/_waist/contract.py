@@ -270,7 +270,7 @@ class Backend(ABC):
 
     @abstractmethod
     def describe(self) -> Mapping[str, str]:
-        """Engine, versions, place (without secrets) and the settings in force, for people."""
+        """Engine (under ``engine``), versions, place (no secrets) and the settings in force, for people."""
 
     @abstractmethod
     def health(self) -> list[Check]:
@@ -314,6 +314,24 @@ class NativeBackup(Protocol):
         ...
 
 
+class Explained(NamedTuple):
+    """A statement as the engine got it, its plan (a line a step, what belongs to a step indented under it), and how
+    many times it ran with that plan."""
+
+    statement: str
+    plan: tuple[str, ...]
+    times: int = 1
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """The power behind EXPLAIN."""
+
+    def explaining(self, told: Callable[[Explained], object]) -> ReadSession:
+        """A session for reads that tells of every statement, with its plan, before it runs it."""
+        ...
+
+
 class Option(NamedTuple):
     """One setting: its type, its default, and one sentence. *secret* ones are never shown."""
 
@@ -327,7 +345,8 @@ class Option(NamedTuple):
 class Settings(NamedTuple):
     """What a backend is opened with: the parts of the URL, and every option of ``Backend.options`` with its value.
 
-    *display* is the URL without secrets, the only form for messages.
+    *path* is what follows the third slash of the URL. *display* is the URL without secrets, the only form for messages.
+    With *create* false nothing is made: what is not there is Unreachable.
     """
 
     scheme: str

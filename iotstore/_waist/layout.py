@@ -26,7 +26,11 @@ class Type(StrEnum):
 
 
 class Merge(StrEnum):
-    """What an upsert does with one column of a record that exists already. NULL loses against every value."""
+    """What an upsert does with one column of a record that exists already.
+
+    REPLACE: the new value wins, NULL too. KEEP: the stored value stays, NULL too. COALESCE: the new value wins unless
+    it is NULL. MIN and MAX: the smaller, or larger, of the two; NULL loses against every value. Key columns stay.
+    """
 
     REPLACE = "replace"  # the new value wins, NULL too
     COALESCE = "coalesce"  # the new value wins unless it is NULL
@@ -45,7 +49,11 @@ class OnDelete(StrEnum):
 
 
 class Column(NamedTuple):
-    """One column. *max_length* is in code points (text) or bytes (bytes); the core has checked it already."""
+    """One column. *max_length* is in code points (text) or bytes (bytes); the core has checked it already.
+
+    A column that is the shadow of another one is filled by the core and stored like any other. *default* is for the
+    rows that exist when the column is added; it is plain, not held.
+    """
 
     name: str
     type: Type
@@ -75,7 +83,11 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A kind in the waist's terms. Compared by identity, so a backend can key its statement cache with it."""
+    """A kind in the waist's terms. Compared by identity, so a backend can key its statement cache with it.
+
+    *position* tells where a column stands in a row. The column *version* rises by one in the statement that changes a
+    record: by update, and by upsert on a record that exists.
+    """
 
     name: str
     columns: tuple[Column, ...]

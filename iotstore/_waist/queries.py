@@ -21,7 +21,7 @@ class Order(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """Rows that pass *where*, in *order* (always total: the core has appended the key), at most *limit*.
+    """Rows that pass *where*, in *order*, at most *limit*. Where *order* is empty they may come in any.
 
     Paging needs nothing from a backend: the core writes the position of the last row into *where*.
     """
@@ -32,7 +32,12 @@ class Select:
 
 
 class Function(StrEnum):
-    """What an aggregate computes. There is no mean: the core divides a sum by a count."""
+    """What an aggregate computes. There is no mean: the core divides a sum by a count.
+
+    COUNT counts rows, or those where the column is not NULL. A SUM is NULL without a value; of integers it is exact, or
+    raises Overflow: then the core asks for SUM_HIGH, the sum of floor(v / 2^32), and SUM_LOW, that of v mod 2^32. One
+    of doubles may be infinite: the core refuses it.
+    """
 
     COUNT = "count"  # rows, or rows where the column is not NULL
     COUNT_DISTINCT = "count_distinct"

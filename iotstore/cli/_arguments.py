@@ -72,6 +72,15 @@ def talkers(parser: argparse.ArgumentParser) -> None:
     _reading(parser)
 
 
+def explain(parser: argparse.ArgumentParser) -> None:
+    """``iotstore explain``."""
+    parser.add_argument("question", metavar="DOMAIN.METHOD", help="a reading method, like telemetry.last")
+    parser.add_argument(
+        "arguments", metavar="ARGUMENT", nargs="*", help="its arguments in order, or by name: cam-1 temperature n=20"
+    )
+    _reading(parser)
+
+
 def simple(parser: argparse.ArgumentParser) -> None:
     """Commands that only have ``--json``."""
     _json(parser)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 import iotstore
 from iotstore import BackendInfo
-from iotstore.backend import MEANING, Capability
+from iotstore.backend import CAPABILITY_GROUPS, IMPLIED, Capability
 from iotstore.cli._common import emit
 from iotstore.cli._drawing import Cell, Column, table
 from iotstore.cli._terminal import Terminal
@@ -49,11 +50,21 @@ def _row(info: BackendInfo) -> list[str | Cell]:
 
 def _capabilities(terminal: Terminal, info: BackendInfo) -> None:
     terminal.title(f"{info.scheme}://")
-    rows: list[list[str | Cell]] = [
-        [Cell(terminal.pick("✓", "yes"), ("green",)), name, MEANING[Capability(name)]] for name in info.supported
-    ]
-    rows += [[Cell(terminal.pick("✗", "no"), ("yellow",)), name, reason] for name, reason in info.unsupported]
-    terminal.lines(table(terminal, [Column(""), Column(""), Column("", wraps=True)], rows))
+    missing = dict(info.unsupported)
+    yes, no = Cell(terminal.pick("✓", "yes"), ("green",)), Cell(terminal.pick("✗", "no"), ("yellow",))
+    for group, capabilities in CAPABILITY_GROUPS.items():
+        terminal.line()
+        terminal.line(terminal.paint(f"  {group}", "bold"))
+        rows: list[list[str | Cell]] = [
+            [no if one in missing else yes, one, _reason(one, missing) if one in missing else meaning]
+            for one, meaning in capabilities.items()
+        ]
+        terminal.lines(table(terminal, [Column(""), Column(""), Column("", wraps=True)], rows))
+
+
+def _reason(capability: Capability, missing: Mapping[str, str]) -> str:
+    parents = [parent for parent in IMPLIED.get(capability, ()) if parent in missing]
+    return f"needs {parents[0]}, which is missing" if parents else missing[capability]
 
 
 def _as_json(info: BackendInfo) -> dict[str, object]:

@@ -189,8 +189,20 @@ def test_backends_are_listed_with_what_they_can_and_can_not_do(cli: Cli) -> None
     assert sqlite["installed"] is True
     assert "snapshots" in sqlite["supported"]
     assert re.search(r"sqlite:// +iotstore +\S+ +yes", answer.out)
-    for name, reason in sqlite["unsupported"].items():
-        assert re.search(rf"✗ +{name} +{reason[:20]}", answer.out)
+    assert re.search(r"questions\n +✓ +range_filters +Values smaller", answer.out)
+
+
+def test_a_missing_capability_is_listed_in_its_group_with_the_reason_that_counts(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = {"series": "it keeps no points", "text_points": "it keeps no points", "compaction": "it is full"}
+    info = iotstore.BackendInfo("acme", "acme", "1.0", None, (), tuple(missing.items()))
+    monkeypatch.setattr(iotstore, "backends", lambda: [info])
+    answer = cli("backends", "--verbose")
+
+    assert re.search(r"telemetry\n +✗ +series +it keeps no points", answer.out)
+    assert re.search(r"✗ +text_points +needs series, which is missing", answer.out)
+    assert re.search(r"✗ +compaction +it is full", answer.out)
 
 
 # Keeping ----------------------------------------------------------------------------------------------------------

@@ -125,16 +125,22 @@ class Writer:
             # In rollback mode a commit waits for readers; in WAL mode it meets nobody.
             self._retrying("COMMIT")
             self._tend(connection)
+            waited_for = self._is_waited_for()
         except DRIVER_ERRORS as error:
             raise self._commit_error(connection, error) from error
         finally:
             self.end()
+        if waited_for:
+            self.sleep(self.random.uniform(*_PAUSE))
+            self._looked = time.monotonic()
+
+    def _is_waited_for(self) -> bool:
+        """Whether another process waits, asked after a burst of commits. During the turn: the bell is one thread's."""
         now = time.monotonic()
-        if now - self._looked > _BURST:
-            self._looked = now
-            if self._bell.rings():
-                self.sleep(self.random.uniform(*_PAUSE))
-                self._looked = time.monotonic()
+        if now - self._looked <= _BURST:
+            return False
+        self._looked = now
+        return self._bell.rings()
 
     def _commit_error(self, connection: sqlite3.Connection, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:

@@ -2,6 +2,8 @@
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +11,9 @@ import iotstore
 from iotstore import Store
 from iotstore_conformance import Harness
 from iotstore_conformance.kinds import KINDS
+from iotstore_sqlite.store import SqliteBackend
+
+_PAGES = 1_073_741_823  # what every release of SQLite allows
 
 
 @cache
@@ -28,11 +33,26 @@ def _open(url: str, **options: object) -> Store:
     return iotstore.open(url, **options)  # type: ignore[arg-type]  # handed on as they came
 
 
+@contextmanager
+def _full(store: Store) -> Iterator[None]:
+    """Inside the block the file may not grow: SQLite then does and says what it does and says on a full disk."""
+    if not isinstance(store.backend, SqliteBackend):
+        raise TypeError(f"a store of {store.backend.name} has no file of SQLite")
+    writer = store.backend._writing()  # noqa: SLF001 - the limit belongs to the connection, not to the file
+    writer.alone(lambda connection: connection.execute("PRAGMA max_page_count = 1"))
+    try:
+        yield
+    finally:
+        writer.alone(lambda connection: connection.execute(f"PRAGMA max_page_count = {_PAGES}"))
+
+
 harness = Harness(
     "sqlite",
     fresh=lambda: tempfile.mkdtemp(prefix="iotstore-sqlite-"),
     url=lambda folder: f"sqlite:///{folder}/home.db",
     drop=shutil.rmtree,
     open=_open,
+    engine="embedded",
     file=lambda folder: Path(folder, "home.db"),
+    full=_full,
 )

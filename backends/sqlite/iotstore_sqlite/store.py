@@ -20,6 +20,7 @@ from iotstore.backend import (
     Capability,
     Check,
     ConfigurationError,
+    Explained,
     Layout,
     Limits,
     NotAllowed,
@@ -36,6 +37,7 @@ from iotstore_sqlite import _admin, _backup
 from iotstore_sqlite._connection import MINIMUM, OPTIONS, Tuning, open_reader
 from iotstore_sqlite._dialect import HOLDS, SqliteDialect
 from iotstore_sqlite._errors import closed_error, translating
+from iotstore_sqlite._explaining import SqliteExplaining
 from iotstore_sqlite._files import (
     check_file,
     check_format,
@@ -53,13 +55,7 @@ _MEMORY: Final = ":memory:"
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
 _CLOSE_SECONDS: Final = 5.0
 
-_CAPABILITIES: Final = Capabilities(
-    "sqlite",
-    {
-        **{capability: Supported() for capability in Capability},
-        Capability.GRAPH: NotSupported("SQLite walks no graphs by itself", "the core walks relations itself"),
-    },
-)
+_CAPABILITIES: Final = Capabilities("sqlite", {capability: Supported() for capability in Capability})
 _IN_MEMORY: Final = {
     Capability.PERSISTENCE: NotSupported(
         "a store in memory ends with its process", "open a file: sqlite:///home.db, or take a backup before closing"
@@ -192,6 +188,10 @@ class SqliteBackend(Backend):
     def read(self) -> SqliteRead:
         """A session over a pooled connection."""
         return SqliteRead(self._readers, self._statements)
+
+    def explaining(self, told: Callable[[Explained], object]) -> SqliteExplaining:
+        """A session that tells of each statement with SQLite's query plan."""
+        return SqliteExplaining(self._readers, self._statements, told)
 
     def snapshot(self) -> SqliteSnapshot:
         """A session inside a read transaction that has begun."""

@@ -288,6 +288,20 @@ def test_a_process_that_writes_leaves_a_gap_as_soon_as_another_one_waits(connect
     waiting.close()
 
 
+def test_only_the_thread_whose_turn_it_is_asks_whether_others_wait(connect: Open, monkeypatch) -> None:
+    """Two threads that both open the folder for it would leave one handle open for ever."""
+    backend = connect()
+    writer = backend._writer
+    assert writer is not None
+    asked: list[int | None] = []
+    rings = Bell.rings
+    monkeypatch.setattr(Bell, "rings", lambda bell: (asked.append(writer.owner), rings(bell))[1])
+    writer._looked = 0.0
+    with backend.write() as session:
+        session.reserve("x", 1)
+    assert asked == [threading.get_ident()]
+
+
 def test_a_snapshot_that_grew_too_old_is_really_ended_and_the_log_is_truncated(connect: Open, tmp_path: Path) -> None:
     backend = connect(snapshot_seconds=3_600.0, log_limit_mb=1, checkpoint_pages=50)
     log = tmp_path / "home.db-wal"

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from iotstore import Alert, Connection, Device, InvalidValue, NotFound, Point
+from iotstore import Alert, Connection, Device, InvalidValue, NotAllowed, NotFound, Point
 from iotstore.backend import Capability
 from iotstore_conformance.kinds import SAMPLES, Sample
 from iotstore_conformance.registry import clause
@@ -92,6 +92,21 @@ def retention_does_as_it_is_told(stage: Stage) -> None:
     assert stage.store.alerts.count() == 1
     with pytest.raises(InvalidValue, match="conection"):
         stage.store.admin.retention(keep={"conection": timedelta(days=2)})
+
+
+@clause("ADM-008", needs=[Capability.EXPLAIN])
+def questions_are_explained(stage: Stage) -> None:
+    """Explaining a question MUST tell every statement that it sends with the engine's plan, give the same answer as
+    without, and take no writes."""
+    stage.devices("a", "b")
+    answers: list[object] = []
+    told = stage.store.explain(lambda reading: answers.append((reading.devices.get("a").key, reading.devices.count())))
+    assert answers == [("a", 2)]
+    assert sum(one.times for one in told) >= 2
+    assert all(one.statement and one.plan for one in told)
+    with pytest.raises(NotAllowed, match="no writes"):
+        stage.store.explain(lambda reading: reading.devices.delete("a"))
+    assert stage.store.devices.count() == 2
 
 
 @clause("SET-001")

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Annotated
 
 import pytest
 
 from iotstore import (
     Alert,
     Connection,
+    Damaged,
     Device,
+    EngineError,
     InvalidValue,
+    Kind,
     NotAllowed,
     NotFound,
     Point,
+    Rename,
     StoreError,
+    Text,
+    Tracked,
     Unsupported,
+    field,
+    sum_,
 )
 from iotstore.backend import Capability, Durability, NotSupported, Supported
 from iotstore_conformance.kinds import SAMPLES, Sample
@@ -175,3 +184,42 @@ def options_are_checked(stage: Stage) -> None:
         stage.store.devices.add_many([Device(key="b")], on_invalid="ignore")  # type: ignore[arg-type]  # as above
     assert stage.store.telemetry.count() == 0
     assert stage.store.devices.count() == 1
+
+
+class _Valve(Tracked, frozen=True, kw_only=True):
+    """A kind as one process knows it."""
+
+    key: Annotated[str, Text(40, min=1)]
+    angle: int | None = None
+
+
+class _NewerValve(Tracked, frozen=True, kw_only=True):
+    """The same kind as a newer one does."""
+
+    key: Annotated[str, Text(40, min=1)]
+    opening: int | None = None
+
+
+@clause("ERR-007", needs=[Capability.PERSISTENCE])
+def what_the_engine_cannot_do_is_told(stage: Stage) -> None:
+    """When the engine can't do what it is asked, as after another handle has renamed a field, every read and write MUST
+    raise EngineError with the driver's error as its cause, or say that the store is newer, and nothing be changed."""
+    valves = Kind(_Valve, "suite_valve", "key")
+    newer = Kind(_NewerValve, "suite_valve", "key", version=2, steps=[Rename(2, "angle", "opening")])
+    old = stage.open(kinds=[valves]).records(valves)
+    old.add(_Valve(key="a", angle=1))
+    now = stage.open(kinds=[newer]).records(newer)
+    works: list[Callable[[], object]] = [
+        old.list,
+        lambda: old.get("a"),
+        lambda: old.count(field("angle") == 1),
+        lambda: old.aggregate({"total": sum_("angle")}),
+        lambda: old.add(_Valve(key="b", angle=2)),
+        lambda: old.update("a", angle=3),
+    ]
+    for work in works:
+        with pytest.raises((EngineError, Damaged), match=r".") as caught:
+            work()
+        assert isinstance(caught.value, Damaged) or caught.value.__cause__ is not None
+        assert not caught.value.retryable
+    assert [(valve.key, valve.opening) for valve in now.list()] == [("a", 1)]

@@ -7,7 +7,18 @@ from typing import Annotated, Any, TypeAlias
 
 import pytest
 
-from iotstore import Drop, Kind, MigrationNeeded, NewerSchema, Rename, StoreError, Text, Tracked, Transform
+from iotstore import (
+    Drop,
+    Kind,
+    MigrationNeeded,
+    NewerSchema,
+    Rename,
+    RenameKind,
+    StoreError,
+    Text,
+    Tracked,
+    Transform,
+)
 from iotstore.backend import Capability
 from iotstore_conformance.kinds import SAMPLES, Sample
 from iotstore_conformance.registry import clause
@@ -144,3 +155,14 @@ def migrations_can_be_forbidden(stage: Stage) -> None:
     with pytest.raises(MigrationNeeded, match=r"suite_pump|suite pump|power"):
         stage.open(kinds=[wider], migrate=False)
     assert stage.open(kinds=[_FIRST]).records(_FIRST).count() == 5
+
+
+@clause("MIG-009", needs=_NEEDS)
+def renamed_kinds_keep_their_records(stage: Stage) -> None:
+    """A declared rename of a kind MUST keep its records, and leave nothing under the old name."""
+    _start(stage)
+    moved = Kind(_Pump, "suite_engine", "key", version=2, steps=[RenameKind(2, "suite_pump")])
+    store = stage.open(kinds=[moved])
+    assert [pump.speed for pump in store.records(moved).list()] == [0, 1, 2, 3, 4]
+    store.close()
+    assert stage.open(kinds=[_FIRST]).records(_FIRST).count() == 0

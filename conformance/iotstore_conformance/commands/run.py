@@ -126,6 +126,7 @@ def _write(report: Report, path: Path) -> None:
 def list_command(args: argparse.Namespace) -> int:
     """Print every clause, and the promises that have none yet."""
     try:
+        from iotstore_conformance.applicable import ENGINES  # noqa: PLC0415 - heavy
         from iotstore_conformance.harness import harness_names  # noqa: PLC0415 - heavy
         from iotstore_conformance.manifest import manifest, provisional  # noqa: PLC0415 - heavy
         from iotstore_conformance.profiles import COMING, MEANING, PROFILES  # noqa: PLC0415 - heavy
@@ -141,7 +142,8 @@ def list_command(args: argparse.Namespace) -> int:
         lines += ["", f"{profile} ({len(clauses)} clauses): {MEANING[profile]}"]
         for clause in clauses:
             needs = f" [needs {', '.join(need.value for need in clause.needs)}]" if clause.needs else ""
-            marks = " [provisional]" if provisional(clause) else ""
+            marks = f" [for {ENGINES[clause.requires]}]" if clause.requires else ""
+            marks += " [provisional]" if provisional(clause) else ""
             lines.append(f"  {clause.id} {clause.sentence}{needs}{marks}")
         lines += [f"  not measured: {one.promise} ({one.reason})" for one in COMING if one.profile == profile]
     sys.stdout.write("\n".join(lines) + "\n")

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from iotstore_conformance.differential.running import Difference, compare, replay
-from iotstore_conformance.differential.steps import Ask, Made, Step, Version
+from iotstore_conformance.differential.steps import Ask, Made, Plants, Step, Version
 
-__all__ = ["Ask", "Difference", "Made", "Step", "Version", "compare", "replay"]
+__all__ = ["Ask", "Difference", "Made", "Plants", "Step", "Version", "compare", "replay"]

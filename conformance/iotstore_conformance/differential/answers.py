@@ -46,9 +46,14 @@ class Names:
     """Generated ids and versions as one history has seen them: the first id of a kind is 0, and so on."""
 
     def __init__(self, kinds: Mapping[str, Kind[Any]]) -> None:
-        self._kinds = {kind.record: kind for kind in kinds.values()}
+        self._kinds: dict[type, Kind[Any]] = {}
+        self.learn(kinds)
         self._ids: dict[str, dict[int, int]] = {}
         self._versions: dict[tuple[str, object], int] = {}
+
+    def learn(self, kinds: Mapping[str, Kind[Any]]) -> None:
+        """Take the records of these kinds for what they are."""
+        self._kinds |= {kind.record: kind for kind in kinds.values()}
 
     def of_id(self, kind: str, number: int) -> str:
         """The turn of an id; one that was never seen is the next."""

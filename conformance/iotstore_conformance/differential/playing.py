@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from iotstore import Store, StoreError, field
 from iotstore.backend import Capability, Type
 from iotstore_conformance.aborting import Abort
 from iotstore_conformance.differential.answers import Answer, Names, Near
-from iotstore_conformance.differential.steps import Ask, Made, Step, Version
+from iotstore_conformance.differential.homes import Home
+from iotstore_conformance.differential.steps import Ask, Made, Plants, Step, Version
 from iotstore_conformance.filters import Both, Either, Opposite, Test, as_where
-from iotstore_conformance.stage import StillClock
 
 _DOMAINS: Final = (
     "devices", "groups", "locations", "owners", "connections", "alerts", "telemetry", "settings",
@@ -25,7 +26,7 @@ _DOMAINS: Final = (
 #: Everything that is compared at the end of a history.
 STATE: Final = (
     "owner", "location", "device", "device_group", "membership", "connection", "alert", "suppression", "metric",
-    "series", "suite_sample", "suite_cell", "suite_leaf", "suite_tally",
+    "series", "suite_sample", "suite_cell", "suite_leaf", "suite_tally", "suite_plant",
 )  # fmt: skip
 _NESTING: Final = 3
 _TICK: Final = timedelta(seconds=1)
@@ -40,27 +41,36 @@ class Powers:
     transactions: bool
     savepoints: bool
     series: bool
+    persistence: bool
 
     @classmethod
-    def common(cls, *stores: Store) -> Powers:
-        """What all of these stores claim."""
+    def common(cls, *homes: Home) -> Powers:
+        """What the stores of all of these claim."""
 
         def all_have(capability: Capability) -> bool:
-            return all(store.capabilities.has(capability) for store in stores)
+            return all(home.store.capabilities.has(capability) for home in homes)
 
         return cls(
-            all_have(Capability.TRANSACTIONS), all_have(Capability.SAVEPOINTS), all_have(Capability.SERIES)
-        )  # fmt: skip
+            all_have(Capability.TRANSACTIONS),
+            all_have(Capability.SAVEPOINTS),
+            all_have(Capability.SERIES),
+            all_have(Capability.PERSISTENCE),
+        )
 
 
 class Player:
-    """Plays steps on one open store, whose clock moves one second with each."""
+    """Plays steps on one open store, whose clock moves one second with each.
 
-    def __init__(self, store: Store, clock: StillClock, powers: Powers) -> None:
-        self.store = store
-        self.clock = clock
+    Backups are restored beside the URL *elsewhere*; without one there is no place for them.
+    """
+
+    def __init__(self, home: Home, powers: Powers, elsewhere: str | None) -> None:
+        self.home = home
+        self.store = home.store
+        self.clock = home.clock
         self.powers = powers
-        self.names = Names(store.kinds)
+        self.elsewhere = elsewhere
+        self.names = Names(self.store.kinds)
         self._open: list[AbstractContextManager[Any]] = []
 
     def play(self, step: Step) -> Answer:
@@ -87,6 +97,33 @@ class Player:
             found["points"] = Answer(None, self.names.plain(self._points()))
         return found
 
+    def _back_up(self) -> object:
+        """All that is in a portable backup, once it is restored."""
+        if self.elsewhere is None:
+            return "left out"
+        with tempfile.TemporaryDirectory(prefix="iotstore-suite-") as folder:
+            backup = self.store.backups.create(folder, format="portable")
+            with self.home.restored(backup.path, self.elsewhere) as restored:
+                here, self.store = self.store, restored
+                try:
+                    return [[kind, self._told(answer)] for kind, answer in self.state().items()]
+                finally:
+                    self.store = here
+
+    def _told(self, answer: Answer) -> object:
+        if answer.error:
+            raise RuntimeError(f"what was restored can't be read: {answer.error}")
+        return answer.value
+
+    def _grow(self) -> str:
+        """Open the store again with a kind that has another field."""
+        if self._open or not self.powers.persistence:
+            return "left out"
+        self.home.grow()
+        self.store = self.home.store
+        self.names.learn(self.store.kinds)
+        return "grown"
+
     def _points(self) -> list[object]:
         telemetry = self.store.telemetry
         return [list(telemetry.stream(one.device, one.metric)) for one in self.store.records("series").list()]
@@ -94,6 +131,8 @@ class Player:
     def _do(self, step: Step) -> object:
         if step.call in ("begin", "commit", "undo"):
             return self._transact(step.call)
+        if step.call in ("back up", "grow"):
+            return self._back_up() if step.call == "back up" else self._grow()
         home, _, method = step.call.partition(".")
         if home == "telemetry" and not self.powers.series:
             return "left out"
@@ -121,6 +160,9 @@ class Player:
         if isinstance(value, Ask):
             zone = {} if value.zone is None else {"zone": value.zone}
             return getattr(iotstore, value.name)(*value.args, **zone)
+        if isinstance(value, Plants):
+            (record,) = (kind.record for kind in self.home.kinds if kind.name == "suite_plant")
+            return record(**{name: one for name, one in value.fields.items() if name in record.__struct_fields__})
         if isinstance(value, Test | Both | Either | Opposite):
             return as_where(value)
         if isinstance(value, list):

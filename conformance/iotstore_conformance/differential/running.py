@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
@@ -12,20 +11,14 @@ from typing import Final
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as under_seed
 
-from iotstore import Store
 from iotstore_conformance.differential.answers import Answer, same
 from iotstore_conformance.differential.drawing import histories
+from iotstore_conformance.differential.homes import home
 from iotstore_conformance.differential.playing import Player, Powers
 from iotstore_conformance.differential.scripting import script_of
 from iotstore_conformance.differential.shrinking import shrink
 from iotstore_conformance.differential.steps import Step
-from iotstore_conformance.harness import Harness
-from iotstore_conformance.kinds import KINDS
-from iotstore_conformance.places import placed
-from iotstore_conformance.stage import StillClock
 
-#: Where a place dies with its store, every open store is a fresh place.
-_PRIVATE: Final = ":memory:"
 # More histories than one seed ever draws.
 _HISTORIES: Final = 1_000_000
 
@@ -108,9 +101,12 @@ def _smallest(difference: Difference) -> Difference:
 
 def play_on_both(url_a: str, url_b: str, history: Sequence[Step]) -> Difference | None:
     """Play one history on two fresh stores; where their answers first differ."""
-    with _fresh(url_a) as (store_a, clock_a), _fresh(url_b) as (store_b, clock_b):
-        powers = Powers.common(store_a, store_b)
-        first, second = Player(store_a, clock_a, powers), Player(store_b, clock_b, powers)
+    with home(url_a) as home_a, home(url_b) as home_b:
+        powers = Powers.common(home_a, home_b)
+        # A backup of one store is restored beside the other one, where that outlives its store.
+        over_there = [url for url, one in ((url_b, home_b), (url_a, home_a)) if one.persistent]
+        first = Player(home_a, powers, next(iter(over_there), None))
+        second = Player(home_b, powers, next(iter(over_there[::-1]), None))
         try:
             for number, step in enumerate(history, 1):
                 answers = first.play(step), second.play(step)
@@ -136,22 +132,3 @@ def replay(url_a: str, url_b: str, steps: Sequence[Step]) -> int:
     difference = play_on_both(url_a, url_b, steps)
     sys.stdout.write(f"{difference or 'both stores give the same answers'}\n")
     return int(difference is not None)
-
-
-@contextmanager
-def _fresh(url: str) -> Iterator[tuple[Store, StillClock]]:
-    """An empty store beside *url*, with a clock of its own; gone afterwards, where the suite knows how."""
-    there = Harness("either", fresh=lambda: "", url=lambda _: url)
-    if not url.partition("?")[0].endswith(_PRIVATE):
-        there = placed(there, url)
-    place = there.fresh()
-    clock = StillClock()
-    try:
-        store = there.open(there.url(place), kinds=list(KINDS), clock=clock)
-        try:
-            yield store, clock
-        finally:
-            store.close()
-    finally:
-        if there.drop is not None:
-            there.drop(place)

@@ -12,7 +12,7 @@ _HOMES: Final = {
     "iotstore": (
         "Alert", "Connection", "Device", "Group", "Location", "Metric", "Owner", "Point",
     ),
-    "iotstore_conformance.differential": ("Ask", "Made", "Step", "Version", "replay"),
+    "iotstore_conformance.differential": ("Ask", "Made", "Plants", "Step", "Version", "replay"),
     "iotstore_conformance.filters": ("Both", "Either", "Opposite", "Test"),
     "iotstore_conformance.kinds": ("Cell", "Leaf", "Sample", "Tally"),
 }  # fmt: skip

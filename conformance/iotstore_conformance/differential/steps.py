@@ -34,8 +34,23 @@ class Ask:
     zone: str | None = None
 
 
+class Plants:
+    """A record of the kind that grows, with those of the *fields* that it has when the step is played."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, **fields: object) -> None:
+        self.fields = fields
+
+    def __repr__(self) -> str:
+        return f"Plants({', '.join(f'{name}={written(value)}' for name, value in self.fields.items())})"
+
+
 class Step:
     """One call on a store: ``Step("devices.add", Device(key="a"))``, or ``Step("begin")``, "commit" and "undo".
+
+    ``Step("back up")`` restores a portable backup beside the other store and tells what is in it; ``Step("grow")``
+    opens the store again with a kind that has one more field.
 
     What stands before the dot is a domain of the store or the name of a kind. Arguments are plain values, records,
     the conditions of ``iotstore_conformance.filters``, and the stand-ins of this module.

@@ -41,6 +41,11 @@ def _lossy(breaking: Breaking) -> None:
         return right(**options)
 
 
+@mutant("plans-are-kept-secret", kills=("ADM-008",), sentence="Explaining tells statements without their plans.")
+def _secret(breaking: Breaking) -> None:
+    answers(breaking, "store", "explain", lambda told: [one._replace(plan=()) for one in told])
+
+
 @mutant("dry-runs-are-wet", kills=("ADM-005",), sentence="A dry run of retention deletes what it tells of.")
 def _wet(breaking: Breaking) -> None:
     forced(breaking, "admin", "retention", dry_run=False)
@@ -71,7 +76,7 @@ def _reasonless(breaking: Breaking) -> None:
     @breaking.opening
     def _open(right: Any, url: str, **options: Any) -> Store:
         store: Store = right(url, **options)
-        store.backend.capabilities = store.capabilities.but({Capability.GRAPH: NotSupported("", "")})
+        store.backend.capabilities = store.capabilities.but({Capability.CONCURRENT_READS: NotSupported("", "")})
         return store
 
 

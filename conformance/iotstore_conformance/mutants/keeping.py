@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from iotstore import BackupError, Conflict, Kind, MigrationNeeded, NewerSchema, NotAllowed, Store, Transform, field
-from iotstore.backend import ALWAYS, AddColumn, Compare, Layout, Op
-from iotstore_conformance.kinds import CELLS, KINDS
+from iotstore.backend import ALWAYS, AddColumn, Compare, Layout, Op, RenameLayout
+from iotstore_conformance.kinds import CELLS, KINDS, TALLIES
 from iotstore_conformance.mutants.breaking import Breaking
 from iotstore_conformance.mutants.registry import mutant
 from iotstore_conformance.mutants.shapes import answers, stores
+
+_KEYED = TALLIES.layout  # as most kinds: its key is called key
 
 
 def _drop(backup: Path) -> None:
@@ -207,6 +209,16 @@ def _renamed(breaking: Breaking) -> None:
         rows = right(layout, query)
         at = layout.position.get("velocity")
         return rows if at is None else [(*row[:at], None, *row[at + 1 :]) for row in rows]
+
+
+@mutant("renamed-kinds-begin-empty", kills=("MIG-009",), sentence="A renamed kind leaves its records behind.")
+def _left_behind(breaking: Breaking) -> None:
+    @breaking.wrong("writer", "apply")
+    def _apply(self: Any, right: Any, operations: Any) -> None:
+        right(operations)
+        for one in operations:
+            if isinstance(one, RenameLayout):
+                self.delete(Layout(one.new, _KEYED.columns, _KEYED.key), ALWAYS)
 
 
 @mutant(

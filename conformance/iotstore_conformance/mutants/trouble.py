@@ -11,6 +11,7 @@ from iotstore import (
     Damaged,
     EngineError,
     ReadOnly,
+    StorageFull,
     Unreachable,
 )
 from iotstore.backend import Function, Layout
@@ -96,6 +97,30 @@ def _one_name(breaking: Breaking) -> None:
             return right(record)
         except (Busy, ReadOnly, Unreachable) as error:
             raise EngineError(str(error)) from error
+
+
+@mutant("a-full-place-is-any-failure", kills=("BRK-007",), sentence="That no room is left is an error of the engine.")
+def _full(breaking: Breaking) -> None:
+    @breaking.wrong("collection", "add_many")
+    def _add_many(_self: Any, right: Any, *args: Any, **options: Any) -> Any:
+        try:
+            return right(*args, **options)
+        except StorageFull as error:
+            raise EngineError(str(error)) from error
+
+
+@mutant(
+    "what-cannot-be-read-is-not-there",
+    kills=("ERR-007",),
+    sentence="What the engine fails to read is answered with nothing.",
+)
+def _not_there(breaking: Breaking) -> None:
+    @breaking.wrong("collection", "list")
+    def _list(_self: Any, right: Any, *args: Any, **options: Any) -> Any:
+        try:
+            return right(*args, **options)
+        except EngineError:
+            return []
 
 
 @mutant(

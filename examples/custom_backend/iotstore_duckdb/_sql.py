@@ -152,7 +152,7 @@ def aggregate_text(layout: Layout, query: Aggregate) -> tuple[str, list[Value]]:
             bucket = f"(({bucket} % ?::BIGINT + ?::BIGINT) % ?::BIGINT)"
             chosen += [group.buckets.modulo] * 3
         results.append(bucket)
-    results += map(_measure, query.measures)
+    results += [_measure(layout, measure) for measure in query.measures]
     filtered: list[Value] = []
     conditions.append(where_text(layout, query.where, filtered))
     text = f"SELECT {', '.join(results)}{source} WHERE {' AND '.join(conditions)}"
@@ -164,7 +164,7 @@ def aggregate_text(layout: Layout, query: Aggregate) -> tuple[str, list[Value]]:
     return text, [*chosen, *joined, *bounds, *filtered]
 
 
-def _measure(measure: Measure) -> str:
+def _measure(layout: Layout, measure: Measure) -> str:
     column = "*" if measure.column is None else quoted(measure.column)
     match measure.function:
         case Function.COUNT_DISTINCT:
@@ -173,6 +173,8 @@ def _measure(measure: Measure) -> str:
             return f"sum({column} >> 32)"
         case Function.SUM_LOW:
             return f"sum({column} & 4294967295)"
+        case Function.SUM if measure.column and layout.column(measure.column).type is Type.REAL:
+            return f"fsum({column})"  # compensated: beside 1e16 a plain sum loses every 1.0
         case function:  # integers are summed in 128 bits, so a sum is exact
             return f"{function}({column})"
 
@@ -187,7 +189,7 @@ def translated(error: duckdb.Error) -> StoreError:
             return NotAStore("the file is no DuckDB database", hint="check the path in the URL")
         case duckdb.Error() if "Corrupt" in said or "Could not read enough bytes" in said:
             return Corrupt("the database file is damaged", hint="put the last good backup in its place")
-        case duckdb.IOException() if "No space left" in said:
+        case duckdb.Error() if "No space left" in said or "File too large" in said:  # a commit wraps it
             return StorageFull("no room is left for the database", hint="free space on the disk, then retry")
         case duckdb.IOException() if "Permission denied" in said or "Read-only" in said:
             return ReadOnly("the database file can't be written", hint="check the permissions of file and folder")

@@ -60,7 +60,7 @@ _CAPABILITIES: Final = Capabilities(
         Capability.COMPACTION: NotSupported(
             "DuckDB reuses free blocks and gives none back", "restore a portable backup into a new file"
         ),
-        Capability.GRAPH: NotSupported("this example walks no graphs", "the core walks relations itself"),
+        Capability.EXPLAIN: NotSupported("this example does not ask DuckDB for plans", "run EXPLAIN in DuckDB's shell"),
     },
 )
 # Two handles of this process on one file are one database to DuckDB, so they share the lock.
