@@ -71,10 +71,14 @@ def the_unsupported_is_refused(stage: Stage) -> None:
         if not stage.store.capabilities.has(capability):
             with Stage(stage.harness) as other:
                 prove_refusal(other, capability)
-        else:
-            stage.store.capabilities.require(capability)
-    refusal = Unsupported("x", "backend", "why", remedy="what to do")
-    assert (refusal.capability, refusal.backend, refusal.hint) == ("x", "backend", "what to do")
+            continue
+        stage.store.capabilities.require(capability)
+        # What is claimed would be refused in the same way: by the declaration, if it said so.
+        without = stage.store.capabilities.but({capability: NotSupported("why", "what to do")})
+        with pytest.raises(Unsupported, match=capability.value) as caught:
+            without.require(capability)
+        named = (caught.value.capability, caught.value.backend, caught.value.hint)
+        assert named == (capability.value, stage.store.backend.name, "what to do")
 
 
 @clause("ERR-001")
