@@ -4,6 +4,7 @@
 results in `.nox/reports/`, from which `.ci/run` makes its closing line.
 """
 
+import argparse
 import atexit
 import json
 import os
@@ -27,10 +28,28 @@ nox.options.default_venv_backend = "uv|virtualenv"
 ROOT = Path(__file__).parent
 REPORTS = ROOT / ".nox" / "reports"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-BACKENDS = ["sqlite"]
+EVERYTHING = "arrow,conformance,postgres,servers"
+
+
+class Target(NamedTuple):
+    """What the contract runs on: a harness, the server that it shall use, and the URLs that are its own."""
+
+    harness: str
+    server: str | None
+    schemes: tuple[str, ...] = ()
+
+
+# The matrix of the conformance session; the workflow in .github runs the same one, and a test compares the two.
+TARGETS = {
+    "sqlite": Target("sqlite", None, ("sqlite",)),
+    "postgresql": Target("postgresql", "embedded", ("postgresql", "postgres")),
+    "postgresql-17": Target("postgresql", "container"),
+    "timescale": Target("postgresql", "timescale"),
+}
 REQUIRE_ALL = os.environ.get("IOTSTORE_REQUIRE", "") == "all"
 nox.options.error_on_missing_interpreters = REQUIRE_ALL
 
+ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 OLDEST = (3, 11)
 CLASSIFIER = re.compile(r"Programming Language :: Python :: (3\.\d+)")
 SUPPORTED = [match[1] for line in PYPROJECT["project"]["classifiers"] if (match := CLASSIFIER.fullmatch(line))]
@@ -154,7 +173,7 @@ def report_name(session: nox.Session) -> str:
 
 def pytest(session: nox.Session, *args: str, part: str = "") -> None:
     """Run pytest and leave its results where `.ci/run` counts them."""
-    report = REPORTS / f"{report_name(session)}{part}.xml"
+    report = REPORTS / f"{report_name(session)}{part and '+'}{part}.xml"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
     session.run("python", "-m", "pytest", f"--junitxml={report}", *args)
@@ -180,7 +199,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check every room with mypy (strict) and pyright."""
-    session.install("-e", ".[arrow,conformance]", *group("mypy"))
+    session.install("-e", f".[{EVERYTHING}]", *group("mypy"))
     session.run("mypy")
     check_with_pyright(session, "--warnings")
 
@@ -200,28 +219,63 @@ def check_with_pyright(session: nox.Session, *args: str) -> None:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests of the core, of every backend and of the suite, on every Python that is here."""
-    session.install("-e", ".[arrow,conformance]", "-e", "examples/custom_backend", *group("test"))
+    session.install("-e", f".[{EVERYTHING}]", "-e", "examples/custom_backend", *group("test"))
     RAN.append(f"tests on {started(session)}")
-    # tests/test_docs.py is the docs session's: what a page says is proved once, not once for each Python.
-    pytest(session, "--ignore=tests/test_docs.py", *session.posargs)
+    # What does not depend on the interpreter is proved once: pages by the docs session, mutants and plans on the first.
+    once = [] if session.python == PYTHONS[0] else ["-m", "not full and not container and not once"]
+    pytest(session, "--ignore=tests/test_docs.py", *once, *session.posargs)
 
 
 @nox.session
-@nox.parametrize("backend", BACKENDS)
+@nox.parametrize("backend", list(TARGETS))
 def conformance(session: nox.Session, backend: str) -> None:
-    """Run the contract on one backend."""
-    session.install("-e", ".[conformance]", *group("test"))
-    RAN.append(f"conformance of {backend} on {started(session)}")
-    pytest(session, "--pyargs", "iotstore_conformance.suite", "--iotstore", backend, *session.posargs)
+    """Run the contract on one backend; with `-- --url URL` on the server or file that is there."""
+    own = argparse.ArgumentParser(prog="nox -s conformance --", allow_abbrev=False)
+    own.add_argument("--url", help="run there; every target but the first that knows such URLs is skipped")
+    options, rest = own.parse_known_args(session.posargs)
+    if options.url and options.url.partition("://")[0] not in TARGETS[backend].schemes:
+        session.skip("the URL is another target's")
+    session.install("-e", f".[{EVERYTHING}]", *group("contract"))
+    run_contract(session, backend, *rest, url=options.url)
+
+
+def run_contract(session: nox.Session, backend: str, *args: str, url: str | None = None) -> None:
+    """Run the contract on one target, and the tests that need its kind of server."""
+    harness, server, _ = TARGETS[backend]
+    suite = ["--pyargs", "iotstore_conformance.suite", "--iotstore", harness]
+    what = f"conformance of {backend}"
+    if url:
+        suite += ["--iotstore-url", url]
+    elif server:
+        # It is started once before anything else: whatever stands in its way is told in one line.
+        try:
+            asked = session.run("python", "-m", "iotstore_conformance.servers", server, "--check", silent=True)
+        except CommandFailed:
+            did_not_run(session, what, f"the server {server!r} can't be started here; the reason stands above")
+            return
+        suite += ["--iotstore-server", server]
+        what += f" ({str(asked).strip()})"
+    RAN.append(f"{what} on {started(session)}")
+    pytest(session, *suite, *args, part=backend)
+    if server == "container" and not url and not session.posargs:
+        folders = ["backends/postgres/tests", "conformance/tests"]
+        pytest(session, "-m", "container", *folders, part=f"{backend}-containers")
+    if server == "timescale" and not url and not session.posargs:
+        # Once more with every place set up for TimescaleDB, in the profiles that are about points.
+        profiles = [word for name in ("telemetry", "concurrency", "durability") for word in ("--profile", name)]
+        ask = ["iotstore", "conformance", "run", harness, "--server", server, *profiles]
+        session.run(*ask, env={"IOTSTORE_TEST_HYPERTABLES": "1"})
 
 
 NOT_SHIPPED = ["backends", "conformance", "benchmarks", "examples", "tests", "typing_checks", "noxfile"]
+SHIPPED = [Path(path).name for path in PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]]
 ONLY_IOTSTORE = f"""
 import importlib.metadata as metadata, importlib.util as util
 leaked = [name for name in {NOT_SHIPPED!r} if util.find_spec(name)]
 tops = {{str(path).split("/")[0] for path in metadata.files("iotstore") or []}} - {{".."}}
 leaked += [top for top in tops if not top.startswith("iotstore")]
-raise SystemExit(f"importable, but not ours to ship: {{leaked}}" if leaked else 0)
+missing = [name for name in {SHIPPED!r} if name not in tops]
+raise SystemExit(f"importable, but not ours to ship: {{leaked}}; missing: {{missing}}" if leaked or missing else 0)
 """
 
 
@@ -253,14 +307,22 @@ def wheel(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Execute the code in the documentation."""
-    session.install("-e", ".[arrow,conformance]", *group("test"))
+    session.install("-e", f".[{EVERYTHING}]", *group("test"))
     pytest(session, "tests/test_docs.py", *session.posargs)
 
 
 @nox.session
+def workflow(session: nox.Session) -> None:
+    """Check the workflow of GitHub Actions with actionlint, which comes with the Go tool."""
+    if shutil.which("go") is None:
+        session.error("actionlint is a Go program, and there is no `go` on PATH")
+    session.run("go", "run", ACTIONLINT, "-color", external=True)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
-    """Compare the store with the same work written by hand; quick unless arguments say otherwise (`-- --full`)."""
-    session.install("-e", ".", *group("bench"))
+    """Compare the store with the same work written by hand; `-- --backend postgresql`, `-- --full`; quick without."""
+    session.install("-e", f".[{EVERYTHING}]", *group("bench"))
     args = session.posargs if {"--full", "--quick"} & set(session.posargs) else ["--quick", *session.posargs]
     session.run("python", "benchmarks/run.py", *args)
 
@@ -268,9 +330,9 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def full(session: nox.Session) -> None:
     """Run the long tiers: tests marked `full`, the contract's full tier and the complete benchmarks."""
-    session.install("-e", ".[arrow,conformance]", "-e", "examples/custom_backend", *group("test"), *group("bench"))
+    session.install("-e", f".[{EVERYTHING}]", "-e", "examples/custom_backend", *group("test"), *group("bench"))
     pytest(session, "-m", "full", "--timeout=3600", *session.posargs)
-    for backend in BACKENDS:
-        suite = ["--pyargs", "iotstore_conformance.suite", "--iotstore", backend, "-m", "full or not full"]
-        pytest(session, *suite, "--timeout=3600", *session.posargs, part=f"-{backend}")
+    for backend in TARGETS:
+        run_contract(session, backend, "-m", "full or not full", "--timeout=3600", *session.posargs)
     session.run("python", "benchmarks/run.py", "--full")
+    session.run("python", "benchmarks/run.py", "--backend", "postgresql", "--full")

@@ -20,7 +20,8 @@ from iotstore.errors import ConfigurationError
 
 FILE: Final = "iotstore.toml"
 PREFIX: Final = "IOTSTORE_"
-# Variables that say something else than an option of the store.
+# Variables that say something else than an option of the store; the prefix is that of what test runs are told.
+_TESTS: Final = "IOTSTORE_TEST_"
 _OTHER: Final = ("IOTSTORE_URL", "IOTSTORE_CONFIG", "IOTSTORE_REQUIRE", "IOTSTORE_DEBUG")
 
 OptionValue = str | int | float | bool | None
@@ -69,7 +70,7 @@ def read_configuration(
         name: (value, source) for name, value in table.items() if name not in ("url", "kinds")
     }
     for name, value in env.items():
-        if name.startswith(PREFIX) and name not in _OTHER:
+        if name.startswith(PREFIX) and not name.startswith(_TESTS) and name not in _OTHER:
             options[name[len(PREFIX) :].lower()] = (value, name)
     options.update({name: (value, "URL") for name, value in parsed.options.items()})
     options.update({name: (value, "argument") for name, value in arguments.items()})

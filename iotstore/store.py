@@ -254,11 +254,14 @@ def open_store(
     declared = _collect_kinds([*BUILTIN, *_named_kinds(manager, [*configuration.kinds, *kinds])])
     backend_class = _registry.backend_class(configuration.url.scheme)
     settled = _config.settle_options(configuration, backend_class.options())
-    backend = backend_class.connect(_config.settings_for(configuration.url, settled, create=create))
+    settings = _config.settings_for(configuration.url, settled, create=create)
+    backend = backend_class.connect(settings)
     try:
         _check_limits(declared.values(), backend.limits)
         hooks = _StoreHooks(manager)
-        engine = Engine(backend, declared, clock or SystemClock(), hooks, strict_metrics=strict_metrics)
+        engine = Engine(
+            backend, declared, clock or SystemClock(), hooks, strict_metrics=strict_metrics, settings=settings
+        )
         _bring_up_to_date(engine, migrate=migrate)
     except BaseException:
         backend.close()
@@ -336,6 +339,7 @@ def _bring_up_to_date(engine: Engine, *, migrate: bool) -> None:
     if any(plan.destructive for plan in plans):
         _backup_before(engine, plans)
     with engine.writing() as transaction:
+        transaction.session.apply(())
         # Another process may have migrated meanwhile: what is stored now decides.
         again = migrations.plan(engine, migrations.read_stored(engine, transaction.session))
         migrations.apply(engine, transaction, again)

@@ -37,15 +37,35 @@ RANK = {room: rank for rank, line in enumerate(LINES) for room in line}
 
 STDLIB = set(sys.stdlib_module_names) - {"sqlite3"}  # a driver that happens to ship with Python
 LAZY_ONLY = {"numpy", "pyarrow"}  # heavy and optional: imported by the function that needs them
+# Of the suite: what only a run on a server needs. The suite on SQLite is installed without them.
+SERVER_TOOLS = {"docker", "psycopg", "testcontainers"}
 DOORS = {"iotstore", "iotstore.backend"}
 
 # What each package may import besides the standard library and itself. A trailing dot admits the whole package.
 MAY_IMPORT: dict[str, set[str]] = {
     "iotstore": {"msgspec.", "pluggy.", "tzdata.", "numpy.", "pyarrow."},
     "iotstore_sql": {*DOORS, "sqlalchemy.", "alembic."},
+    "iotstore_postgres": {
+        *DOORS,
+        "iotstore.cli.plugins",  # with the hooks, for its command
+        "iotstore.hookspecs",
+        "iotstore_sql.",
+        "sqlalchemy.",
+        "alembic.",
+        "psycopg.",
+        "psycopg_pool.",
+        "numpy.",
+    },
     "iotstore_sqlite": {*DOORS, "iotstore_sql.", "sqlalchemy.", "alembic.", "sqlite3."},
     # msgspec writes its reports; the hooks are how it adds its commands.
-    "iotstore_conformance": {*DOORS, "iotstore.hookspecs", "pytest.", "hypothesis.", "msgspec."},
+    "iotstore_conformance": {
+        *DOORS,
+        "iotstore.hookspecs",
+        "pytest.",
+        "hypothesis.",
+        "msgspec.",
+        *(f"{tool}." for tool in SERVER_TOOLS),
+    },
 }
 
 
@@ -131,13 +151,14 @@ def is_harness(package: Path, file: Path, target: str) -> bool:
 
 def outside_violations(name: str, package: Path, modules: set[str]) -> Iterator[str]:
     """Yield the imports that leave *package* for somewhere it has no business."""
+    lazy = LAZY_ONLY | SERVER_TOOLS if name == "iotstore_conformance" else LAZY_ONLY
     for file in sorted(package.rglob("*.py")):
         for item in imports(package, file):
             where = f"{module_name(package, file)}:{item.line}"
             for target in targets(item, modules):
                 if not admitted(name, target) and not is_harness(package, file, target):
                     yield f"{where} imports {target}, which {name} may not"
-                elif target.split(".")[0] in LAZY_ONLY and item.at_module_level and not item.for_types_only:
+                elif target.split(".")[0] in lazy and item.at_module_level and not item.for_types_only:
                     yield f"{where} imports {target} at module level"
 
 
@@ -222,6 +243,7 @@ CLEAN = {
 }
 
 SQLITE = "backends/sqlite/iotstore_sqlite/extra.py"
+POSTGRES = "backends/postgres/iotstore_postgres/extra.py"
 SUITE = "conformance/iotstore_conformance/extra.py"
 PLANTS = [
     ("iotstore/_urls.py", "import iotstore_sqlite\n", r"iotstore\._urls:1 imports iotstore_sqlite, which iotstore may"),
@@ -236,6 +258,8 @@ PLANTS = [
     ("iotstore/drawer.py", "", "iotstore.drawer lies in no room of the table"),
     (SQLITE, "from iotstore.store import Store\n", "imports iotstore.store, which iotstore_sqlite may not"),
     (SQLITE, "from iotstore import _waist\n", "imports iotstore._waist, which iotstore_sqlite may not"),
+    (POSTGRES, "import sqlite3\n", "imports sqlite3, which iotstore_postgres may not"),
+    (POSTGRES, "import iotstore_sqlite\n", "imports iotstore_sqlite, which iotstore_postgres may not"),
     (SQLITE, "import psycopg\n", "imports psycopg, which iotstore_sqlite may not"),
     (SQLITE, "import iotstore_conformance\n", "imports iotstore_conformance, which iotstore_sqlite may not"),
     ("backends/sql/iotstore_sql/extra.py", "import sqlite3\n", "imports sqlite3, which iotstore_sql may not"),
@@ -246,6 +270,9 @@ PLANTS = [
     ),
     (SUITE, "import iotstore_sqlite\n", "imports iotstore_sqlite, which iotstore_conformance may not"),
     (SUITE, "import sqlite3\n", "imports sqlite3, which iotstore_conformance may not"),
+    (SUITE, "import psycopg\n", "imports psycopg at module level"),
+    (SUITE, "from testcontainers.core import config\n", "imports testcontainers.core at module level"),
+    (SUITE, "def f():\n    import psycopg_pool\n", "imports psycopg_pool, which iotstore_conformance may not"),
     (SUITE, "from iotstore.errors import NotFound\n", "imports iotstore.errors, which iotstore_conformance may not"),
 ]
 
@@ -256,7 +283,9 @@ def test_every_import_in_the_checkout_keeps_the_rules() -> None:
 
 def test_the_checker_reads_real_packages() -> None:
     """An empty list of problems means something only because there were modules to look at."""
-    assert {"iotstore", "iotstore_sql", "iotstore_sqlite", "iotstore_conformance"} <= set(packages(ROOT))
+    assert {"iotstore", "iotstore_sql", "iotstore_postgres", "iotstore_sqlite", "iotstore_conformance"} <= set(
+        packages(ROOT)
+    )
     assert sum(1 for path in packages(ROOT).values() for _ in path.rglob("*.py")) > 20
 
 

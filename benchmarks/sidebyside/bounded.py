@@ -14,17 +14,19 @@ from tempfile import TemporaryDirectory
 import iotstore
 from iotstore import Point
 from sidebyside import workload
-from sidebyside.byhand import PointsByHand, connect
+from sidebyside._sqlite.engine import connect, file_of
+from sidebyside._sqlite.points import SqlitePoints
+from sidebyside.engine import Engine, Places, same_rows
 from sidebyside.measure import Measured, Pair, clock
-from sidebyside.stage import Sizes, same_rows, staged
+from sidebyside.stage import Sizes, staged
 
 _STATUS = Path("/proc/self/status")
 
 
-def bounded(sizes: Sizes) -> Measured:
+def bounded(engine: Engine, sizes: Sizes) -> Measured:
     """Write points in transactions of 10,000 and read all of them back, each side in a process of its own."""
-    with staged(sizes) as stage, TemporaryDirectory(prefix="iotstore-bench-") as name:
-        library, by_hand = stage.files
+    with staged(engine, sizes) as stage, TemporaryDirectory(prefix="iotstore-bench-") as name:
+        library, by_hand = map(file_of, stage.places)
         stage.store.close()
         files = [Path(name) / file.name for file in (library, by_hand)]
         for source, target in zip((library, by_hand), files, strict=True):
@@ -36,7 +38,7 @@ def bounded(sizes: Sizes) -> Measured:
         for key in ("points", "total"):
             if found[0][key] != found[1][key]:
                 raise RuntimeError(f"{key} read back: {found[0][key]} by the library, {found[1][key]} by hand")
-        same_rows(files[0], files[1], "iotstore_points")
+        same_rows(engine, Places(*(f"sqlite:///{file}" for file in files)), "iotstore_points")
     ratios = (f"{key} at {found[1][key] / found[0][key]:.2f}x" for key in ("written", "read"))
     note = f"{found[0]['points']:,.0f} points, {' and '.join(ratios)} of the speed by hand (one run each)"
     return Measured([Pair(found[0]["megabytes"], found[1]["megabytes"])], sizes.bounded, "points", [note])
@@ -56,7 +58,7 @@ def _run(side: str, file: Path, count: int, devices: int, batch: int) -> dict[st
         with iotstore.open(f"sqlite:///{file}") as store:
             return _timed(store.telemetry.write, store.telemetry.stream, count, devices, batch)
     connection = connect(file)
-    points = PointsByHand(connection)
+    points = SqlitePoints(connection)
     return _timed(points.write, points.stream, count, devices, batch)
 
 

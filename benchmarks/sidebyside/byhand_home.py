@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final, get_args
 
 from iotstore import AlertDay, AlertView, Bandwidth, HeatCell, HomePage, ScoreBin, Severity, TrafficBucket
-from sidebyside.byhand import HOUR, instant, micros_of
 from sidebyside.byhand_records import RecordsByHand
+from sidebyside.moments import HOUR, instant, micros_of
 
 _DAY: Final = 24 * HOUR
 _SEVERITIES: Final = get_args(Severity)
-_SUMS: Final = "count(*), sum(bytes_sent), sum(bytes_received)"
+_SUMS: Final = "count(*), CAST(sum(bytes_sent) AS BIGINT), CAST(sum(bytes_received) AS BIGINT)"
 _BINS: Final = 10
 
 
@@ -20,18 +20,20 @@ def home_page(records: RecordsByHand, now: datetime) -> HomePage:
     """Everything that ``store.home()`` shows, as of one committed state."""
     at = micros_of(now)
     day, week = (at - _DAY, at), (at - 7 * _DAY, at)
-    records.execute("BEGIN")
+    records.execute(records.begin_reading)
     try:
         return HomePage(
             at=now,
             active=records.select_devices(
-                "WHERE last_seen >= ? ORDER BY last_seen DESC, key", (micros_of(now - timedelta(minutes=5)),)
+                "WHERE last_seen >= ? ORDER BY last_seen DESC NULLS LAST, key", (micros_of(now - timedelta(minutes=5)),)
             ),
             unacknowledged=records.select_alerts(
-                "WHERE status = 'open' AND time >= ? ORDER BY time DESC, id LIMIT 100", (day[0],)
+                "WHERE status = 'open' AND time >= ? ORDER BY time DESC NULLS LAST, id LIMIT 100", (day[0],)
             ),
-            connections=records.select_flows("WHERE time >= ? ORDER BY time DESC, id LIMIT 100", (at - HOUR,)),
-            devices=records.select_devices("ORDER BY last_seen DESC, key LIMIT 100", ()),
+            connections=records.select_flows(
+                "WHERE time >= ? ORDER BY time DESC NULLS LAST, id LIMIT 100", (at - HOUR,)
+            ),
+            devices=records.select_devices("ORDER BY last_seen DESC NULLS LAST, key LIMIT 100", ()),
             timeline=_timeline(records, day),
             protocols=_bandwidth(records, "protocol", day),
             heatmap=_heatmap(records, week),
@@ -72,7 +74,8 @@ def _bandwidth(records: RecordsByHand, by: str, within: Sequence[int]) -> list[B
 
 def _heatmap(records: RecordsByHand, within: Sequence[int]) -> list[HeatCell]:
     rows = records.execute(
-        f"SELECT device, time / {HOUR} % 24 AS hour, count(*), sum(bytes_sent + bytes_received) FROM connection"  # noqa: S608
+        f"SELECT device, time / {HOUR} % 24 AS hour, count(*),"  # noqa: S608
+        " CAST(sum(bytes_sent + bytes_received) AS BIGINT) FROM connection"
         " WHERE time >= ? AND time < ? GROUP BY device, hour ORDER BY device, hour",
         within,
     )
@@ -80,7 +83,7 @@ def _heatmap(records: RecordsByHand, within: Sequence[int]) -> list[HeatCell]:
 
 
 def _views(records: RecordsByHand, since: int) -> list[AlertView]:
-    found = records.select_alerts("WHERE time >= ? ORDER BY time DESC, id LIMIT 100", (since,))
+    found = records.select_alerts("WHERE time >= ? ORDER BY time DESC NULLS LAST, id LIMIT 100", (since,))
     keys = sorted({alert.device for alert in found if alert.device is not None})
     marks = ", ".join("?" * len(keys))
     names: dict[str, Any] = dict(
@@ -102,7 +105,7 @@ def _alert_timeline(records: RecordsByHand, within: Sequence[int]) -> list[Alert
 def _scores(records: RecordsByHand, within: Sequence[int]) -> list[ScoreBin]:
     rows: dict[int, int] = dict(
         records.execute(
-            f"SELECT min(CAST(score * {_BINS} AS INTEGER), {_BINS - 1}) AS bin, count(*) FROM alert"  # noqa: S608
+            f"SELECT {records.tenth} AS bin, count(*) FROM alert"  # noqa: S608
             " WHERE score IS NOT NULL AND score BETWEEN 0 AND 1 AND time >= ? AND time < ? GROUP BY bin",
             within,
         )

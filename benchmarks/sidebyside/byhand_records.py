@@ -1,19 +1,22 @@
-"""Devices, flows and alerts by hand: what a careful programmer writes with ``sqlite3`` alone, on the same tables."""
+"""Devices, flows and alerts by hand: what a careful programmer writes with the driver alone, on the same tables.
+
+What differs between SQLite and PostgreSQL is left to a subclass for each.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-import sqlite3
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from iotstore import Alert, Connection, Device
-from sidebyside.byhand import insert_text, instant, micros_of, micros_or_none
+from sidebyside.moments import instant, micros_of, micros_or_none
 
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 _decode: Final = msgspec.json.Decoder().decode
@@ -37,24 +40,23 @@ _COALESCED: Final = [
 ]
 _PUT: Final = (
     f"INSERT INTO device ({_PUT_COLUMNS}) VALUES ({', '.join('?' * 27)}) ON CONFLICT (key) DO UPDATE SET "  # noqa: S608
-    + ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in _COALESCED)
-    + ", first_seen = CASE WHEN excluded.first_seen IS NOT NULL AND (first_seen IS NULL OR"
-    " excluded.first_seen < first_seen) THEN excluded.first_seen ELSE first_seen END"
-    ", last_seen = CASE WHEN excluded.last_seen IS NOT NULL AND (last_seen IS NULL OR"
-    " excluded.last_seen > last_seen) THEN excluded.last_seen ELSE last_seen END"
-    f", version = version + 1 RETURNING {_DEVICE}"
+    + ", ".join(f"{name} = coalesce(excluded.{name}, device.{name})" for name in _COALESCED)
+    + ", first_seen = CASE WHEN excluded.first_seen IS NOT NULL AND (device.first_seen IS NULL OR"
+    " excluded.first_seen < device.first_seen) THEN excluded.first_seen ELSE device.first_seen END"
+    ", last_seen = CASE WHEN excluded.last_seen IS NOT NULL AND (device.last_seen IS NULL OR"
+    " excluded.last_seen > device.last_seen) THEN excluded.last_seen ELSE device.last_seen END"
+    f", version = device.version + 1 RETURNING {_DEVICE}"
 )
 _GET: Final = f"SELECT {_DEVICE} FROM device WHERE key = ?"  # noqa: S608
 _ALERT: Final = (
     "kind, title, severity, id, device, owner, time, status, suppressed, score, explanation, metadata,"
     " acknowledged_by, acknowledged_at, resolved_by, resolved_at, version"
 )
-_FLOW_COLUMNS: Final = (
+FLOW_COLUMNS: Final = (
     "device, time, id, destination, destination__order, port, protocol, service, state, bytes_sent, bytes_received,"
     " packets_sent, packets_received, duration, processed"
 )
-_FLOW: Final = _FLOW_COLUMNS.replace(" destination__order,", "")
-_FLOW_ROWS: Final = 500
+_FLOW: Final = FLOW_COLUMNS.replace(" destination__order,", "")
 
 
 def device_of(row: Sequence[Any]) -> Device:
@@ -81,7 +83,7 @@ def device_of(row: Sequence[Any]) -> Device:
         notes=notes,
         settings=None if settings is None else _decode(settings),
         metadata=None if metadata is None else _decode(metadata),
-        tags=frozenset() if tags is None else frozenset(tags[1:-1].split("\n")),
+        tags=frozenset() if tags is None else frozenset(tags if tags.__class__ is list else tags[1:-1].split("\n")),
         first_seen=None if first is None else instant(first),
         last_seen=None if last is None else instant(last),
         version=version,
@@ -157,14 +159,33 @@ def number(value: int | None, least: int, most: int) -> int | None:
     return value
 
 
-class RecordsByHand:
+def insert_text(table: str, columns: int, rows: int, ending: str = "") -> str:
+    """A statement that inserts several rows at once."""
+    row = "(" + ", ".join("?" * columns) + ")"
+    return f"INSERT INTO {table} VALUES {', '.join([row] * rows)}{ending}"  # noqa: S608 - names of our own tables
+
+
+class RecordsByHand(ABC):
     """Devices, flows and alerts, written and read with one connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-        self.execute = connection.execute
+    begin: ClassVar[str]
+    begin_reading: ClassVar[str]
+    #: the tenth of the range from 0 to 1 that a score lies in
+    tenth: ClassVar[str]
+
+    def __init__(self, execute: Callable[..., Any]) -> None:
+        #: runs a statement whose parameters stand as question marks, and returns a cursor
+        self.execute = execute
         self._version = 1
         self._next_flow = 1
+
+    @abstractmethod
+    def tags(self, tags: Sequence[str]) -> object:
+        """Tags as a column holds them."""
+
+    @abstractmethod
+    def insert_flows(self, flat: list[object], count: int) -> None:
+        """Insert rows of flows whose columns follow each other."""
 
     def get_device(self, key: str) -> Device:
         """One device by its key."""
@@ -203,13 +224,13 @@ class RecordsByHand:
             None if device.notes is None else device.notes.casefold(),
             None if device.settings is None else _encode(device.settings).decode(),
             None if device.metadata is None else _encode(device.metadata).decode(),
-            "\n" + "\n".join(tags) + "\n" if tags else None,
+            self.tags(tags) if tags else None,
             micros_or_none(device.first_seen),
             micros_or_none(device.last_seen),
             self._version,
         )
         self._version += 1
-        self.execute("BEGIN IMMEDIATE")
+        self.execute(self.begin)
         try:
             (stored,) = self.execute(_PUT, row).fetchall()
         except BaseException:
@@ -247,15 +268,9 @@ class RecordsByHand:
                 flow.processed,
             )
         self._next_flow += len(flows)
-        table, width = f"connection ({_FLOW_COLUMNS})", 15
-        full = insert_text(table, width, _FLOW_ROWS)
-        self.execute("BEGIN IMMEDIATE")
+        self.execute(self.begin)
         try:
-            rest = len(flows) % _FLOW_ROWS
-            for at in range(0, width * (len(flows) - rest), width * _FLOW_ROWS):
-                self.execute(full, flat[at : at + width * _FLOW_ROWS])
-            if rest:
-                self.execute(insert_text(table, width, rest), flat[width * (len(flows) - rest) :])
+            self.insert_flows(flat, len(flows))
         except BaseException:
             self.execute("ROLLBACK")
             raise
@@ -266,7 +281,7 @@ class RecordsByHand:
         """The newest open alerts of high or critical severity."""
         rows = self.execute(
             f"SELECT {_ALERT} FROM alert WHERE status = 'open' AND severity IN ('high', 'critical')"  # noqa: S608
-            " ORDER BY time DESC, id LIMIT ?",
+            " ORDER BY time DESC NULLS LAST, id LIMIT ?",
             (limit,),
         )
         return [alert_of(row) for row in rows]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -12,6 +11,8 @@ from typing import Any, TypeVar
 
 from iotstore import Point
 from sidebyside import workload
+from sidebyside._sqlite.points import SqlitePoints
+from sidebyside.engine import Engine
 from sidebyside.measure import Measured, interleave
 from sidebyside.stage import Sizes, Stage, staged
 
@@ -40,20 +41,25 @@ def _batches(source: Iterator[T], size: int) -> Iterator[list[T]]:
         yield list(islice(source, size))
 
 
-def points_objects(sizes: Sizes) -> Measured:
+def points_objects(engine: Engine, sizes: Sizes) -> Measured:
     """Write Point objects of 100 series in transactions of 10,000, as they arrive: a few late, a few twice."""
-    with staged(sizes) as stage:
-        return _objects(sizes, stage, stage.points.write)
+    with staged(engine, sizes) as stage:
+        return compare_points(sizes, stage, workload.points(sizes.devices), stage.points.write)
 
 
-def points_objects_tuned(sizes: Sizes) -> Measured:
+def points_objects_tuned(engine: Engine, sizes: Sizes) -> Measured:
     """The same; by hand the points are first sorted by series, as the library does too."""
-    with staged(sizes) as stage:
-        return _objects(sizes, stage, stage.points.write_sorted)
+    with staged(engine, sizes) as stage:
+        if not isinstance(stage.points, SqlitePoints):
+            raise TypeError("sorting pays only in SQLite")
+        return compare_points(sizes, stage, workload.points(sizes.devices), stage.points.write_sorted)
 
 
-def _objects(sizes: Sizes, stage: Stage, write: Callable[[Sequence[Point]], tuple[int, int]]) -> Measured:
-    turns = Turns(_batches(workload.points(sizes.devices), sizes.batch))
+def compare_points(
+    sizes: Sizes, stage: Stage, source: Iterator[Point], write: Callable[[Sequence[Point]], tuple[int, int]]
+) -> Measured:
+    """Write batches of *source* with the library and by hand."""
+    turns = Turns(_batches(source, sizes.batch))
     turns.prepare(sizes.pairs)
     counts: dict[int, tuple[int, int]] = {}
 
@@ -66,21 +72,12 @@ def _objects(sizes: Sizes, stage: Stage, write: Callable[[Sequence[Point]], tupl
 
     pairs = interleave(library, by_hand, sizes.pairs)
     rows = stage.check_same("iotstore_points")
-    return Measured(pairs, sizes.batch, "points", [_size_note(stage, rows)])
+    return Measured(pairs, sizes.batch, "points", [stage.points.size_note(rows)])
 
 
 def _same_counts(counts: dict[int, tuple[int, int]], turn: int, found: tuple[int, int]) -> None:
     if counts.setdefault(turn, found) != found:
         raise RuntimeError(f"stored and duplicates: one side counted {counts[turn]}, the other one {found}")
-
-
-def _size_note(stage: Stage, rows: int) -> str:
-    text = "SELECT sum(pgsize) FROM dbstat WHERE name = 'iotstore_points'"
-    try:
-        (used,) = stage.points.execute(text).fetchone()
-    except sqlite3.OperationalError:
-        return f"{rows:,} points on each side; this SQLite does not tell the size of a table"
-    return f"{rows:,} points on each side, {used / rows:.1f} bytes per point"
 
 
 def _columns(sizes: Sizes) -> Iterator[tuple[list[datetime], list[float]]]:
@@ -92,9 +89,9 @@ def _columns(sizes: Sizes) -> Iterator[tuple[list[datetime], list[float]]]:
         start += timedelta(seconds=sizes.batch)
 
 
-def points_columns(sizes: Sizes) -> Measured:
+def points_columns(engine: Engine, sizes: Sizes) -> Measured:
     """Write lists of datetimes and floats of one series in transactions of 10,000."""
-    with staged(sizes) as stage:
+    with staged(engine, sizes) as stage:
         turns = Turns(_columns(sizes))
         turns.prepare(sizes.pairs)
         device = workload.device_keys(1)[0]
@@ -115,7 +112,7 @@ def has_numpy() -> bool:
     return importlib.util.find_spec("numpy") is not None
 
 
-def points_numpy(sizes: Sizes) -> Measured:
+def points_numpy(engine: Engine, sizes: Sizes) -> Measured:
     """Write arrays of datetime64 and float64 of one series in transactions of 10,000."""
     import numpy as np  # noqa: PLC0415 - optional: its absence is said where benchmarks are chosen
 
@@ -124,11 +121,11 @@ def points_numpy(sizes: Sizes) -> Measured:
             naive = [time.replace(tzinfo=None) for time in times]
             yield np.array(naive, dtype="datetime64[us]"), np.array(values)
 
-    with staged(sizes) as stage:
+    with staged(engine, sizes) as stage:
         turns = Turns(arrays())
         turns.prepare(sizes.pairs)
         device = workload.device_keys(1)[0]
-        number, _ = stage.points.series[device, "temperature"]
+        number = stage.points.number(device, "temperature")
 
         def library(turn: int) -> None:
             stage.store.telemetry.write_columns(device, "temperature", *turns[turn])
@@ -144,11 +141,11 @@ def points_numpy(sizes: Sizes) -> Measured:
         return Measured(pairs, sizes.batch, "points")
 
 
-def flows(sizes: Sizes) -> Measured:
+def flows(engine: Engine, sizes: Sizes) -> Measured:
     """Write Connection objects with three indexes in transactions of 2,500."""
     size = sizes.batch // 4
     count = size * (sizes.pairs + 1)
-    with staged(sizes) as stage:
+    with staged(engine, sizes) as stage:
         turns = Turns(_batches(iter(workload.flows(sizes.devices, count)), size))
         turns.prepare(sizes.pairs)
         pairs = interleave(

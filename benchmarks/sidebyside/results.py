@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import sqlite3
 import statistics
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from sidebyside.catalogue import BY_NAME, Benchmark
+from sidebyside.catalogue import Benchmark, by_name
+from sidebyside.engine import Engine
 from sidebyside.measure import OF_RATIO, QUEUE, Measure, Measured, ratios, spread
 
 Size = Literal["quick", "normal", "full"]
@@ -57,6 +57,8 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     versions: dict[str, str | None]
     left_out: dict[str, str]
     results: list[Result]
+    backend: str = "sqlite"
+    settings: dict[str, str] = {}
 
 
 def result_of(benchmark: Benchmark, measured: Measured, tries: int) -> Result:
@@ -116,9 +118,9 @@ def machine() -> Machine:
     )
 
 
-def versions() -> dict[str, str | None]:
+def versions(engine: Engine) -> dict[str, str | None]:
     """Of everything that has a part in the figures; None for what is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
+    found: dict[str, str | None] = {"python": platform.python_version(), **engine.versions()}
     for name in ("iotstore", "msgspec", "sqlalchemy", "numpy"):
         try:
             found[name] = importlib.metadata.version(name)
@@ -136,7 +138,7 @@ def write(run: Run, path: Path) -> None:
 def read(path: Path) -> Run:
     """The run that a file holds; every name in it is a benchmark that exists."""
     run = msgspec.json.decode(path.read_bytes(), type=Run)
-    unknown = [result.name for result in run.results if result.name not in BY_NAME]
+    unknown = [result.name for result in run.results if result.name not in by_name(run.backend)]
     if unknown:
         raise ValueError(
             f"{path.name} holds results of benchmarks that do not exist: {', '.join(unknown)}; run it again"

@@ -1,8 +1,7 @@
-"""Where both sides stand: a store, a copy of its file for the work by hand, and the proof that both hold the same."""
+"""Where both sides stand: a store, a copy of it for the work by hand, and the proof that both hold the same."""
 
 from __future__ import annotations
 
-import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +11,8 @@ from pathlib import Path
 import iotstore
 from iotstore import ManualClock, Store
 from sidebyside import workload
-from sidebyside.byhand import PointsByHand, connect
 from sidebyside.byhand_records import RecordsByHand
+from sidebyside.engine import Engine, Places, PointsByHand, same_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,38 +45,33 @@ FULL = Sizes(20, 41, 1_000, 10_000, 1_000_000, 20_000, 20_000, 21, 10_000_000)
 class Stage:
     """A store and the same tables for the work by hand, with the same rows in them at the beginning."""
 
+    engine: Engine
     folder: Path
+    places: Places
     store: Store
     points: PointsByHand
     records: RecordsByHand
 
-    @property
-    def files(self) -> tuple[Path, Path]:
-        """The library's file, and the one by hand."""
-        return self.folder / "library.db", self.folder / "by_hand.db"
-
     def check_same(self, table: str, leave_out: Sequence[str] = ()) -> int:
         """Raise unless both sides hold the same rows, but for some columns; returns how many rows."""
-        return same_rows(*self.files, table, leave_out)
+        return same_rows(self.engine, self.places, table, leave_out)
 
 
 @contextmanager
-def staged(sizes: Sizes, *, points: int = 0, flows: int = 0, alerts: int = 0) -> Iterator[Stage]:
+def staged(engine: Engine, sizes: Sizes, *, points: int = 0, flows: int = 0, alerts: int = 0) -> Iterator[Stage]:
     """A stage with its devices and series, and with so many rows from the workload."""
-    with tempfile.TemporaryDirectory(prefix="iotstore-bench-") as name:
-        folder = Path(name)
-        library, by_hand = folder / "library.db", folder / "by_hand.db"
-        with iotstore.open(f"sqlite:///{library}", clock=ManualClock(workload.NOW)) as store:
+    with (
+        tempfile.TemporaryDirectory(prefix="iotstore-bench-") as name,
+        engine.places(Path(name)) as places,
+    ):
+        with iotstore.open(places.library, clock=ManualClock(workload.NOW)) as store:
             _fill(store, sizes, points, flows, alerts)
         # Page for page: the work by hand begins with the same tables, rows and state of the trees.
-        source, copy = sqlite3.connect(library), sqlite3.connect(by_hand)
-        source.backup(copy)
-        source.close()
-        copy.close()
-        connection = connect(by_hand)
+        engine.copy(places)
+        connection = engine.connect(places.by_hand)
         try:
-            with iotstore.open(f"sqlite:///{library}", clock=ManualClock(workload.NOW)) as store:
-                yield Stage(folder, store, PointsByHand(connection), RecordsByHand(connection))
+            with iotstore.open(places.library, clock=ManualClock(workload.NOW)) as store:
+                yield Stage(engine, Path(name), places, store, engine.points(connection), engine.records(connection))
         finally:
             connection.close()
 
@@ -103,25 +97,6 @@ def write_in_batches(store: Store, sizes: Sizes, count: int) -> None:
     source = workload.points(sizes.devices)
     for _ in range(count // sizes.batch):
         store.telemetry.write([next(source) for _ in range(sizes.batch)])
-
-
-def same_rows(library: Path, by_hand: Path, table: str, leave_out: Sequence[str] = ()) -> int:
-    """Raise unless two files hold the same rows in a table, but for some columns; returns how many rows."""
-    connections = [sqlite3.connect(path) for path in (library, by_hand)]
-    try:
-        names = [row[1] for row in connections[0].execute(f"PRAGMA table_info({table})")]
-        columns = ", ".join(f'"{name}"' for name in names if name not in leave_out)
-        order = ", ".join(str(at + 1) for at in range(columns.count(",") + 1))
-        text = f"SELECT {columns} FROM {table} ORDER BY {order}"  # noqa: S608 - names of our own tables
-        count = 0
-        for one, other in zip(*(connection.execute(text) for connection in connections), strict=True):
-            if one != other:
-                raise RuntimeError(f"{table}: the library holds {one}, the work by hand left {other}")
-            count += 1
-        return count
-    finally:
-        for connection in connections:
-            connection.close()
 
 
 def same_answer(library: object, by_hand: object, what: str) -> None:

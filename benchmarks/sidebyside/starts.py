@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Final
 
 from sidebyside import workload
+from sidebyside.engine import Engine
 from sidebyside.measure import QUEUE, Measured, Pair
 from sidebyside.stage import Sizes, staged
 
@@ -38,13 +39,6 @@ import iotstore, sys
 with iotstore.open(sys.argv[1]) as store:
     assert store.devices.get(sys.argv[2]).key == sys.argv[2]
 """
-_OPEN_BY_HAND: Final = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute("PRAGMA journal_mode = WAL")
-assert connection.execute("SELECT * FROM device WHERE key = ?", (sys.argv[2],)).fetchone()[0] == sys.argv[2]
-connection.close()
-"""
 
 
 def run(program: str, *arguments: str) -> tuple[str, float]:
@@ -66,10 +60,10 @@ def _processes(library: Sequence[str], by_hand: Sequence[str], rounds: int) -> l
     return pairs[1:]
 
 
-def imports(sizes: Sizes) -> Measured:
+def imports(_: Engine, sizes: Sizes) -> Measured:
     """`import iotstore` in a fresh interpreter, against the modules that work by hand imports."""
     pairs: list[Pair] = []
-    for _ in range(sizes.starts + 1):
+    for _turn in range(sizes.starts + 1):
         library, by_hand = (
             float(run(_TIMED.format(modules=modules))[0]) * 1000
             for modules in ("iotstore", "sqlite3, json, datetime, dataclasses")
@@ -80,16 +74,19 @@ def imports(sizes: Sizes) -> Measured:
     return Measured(pairs[1:], 1, "imports", [note])
 
 
-def help_page(sizes: Sizes) -> Measured:
+def help_page(_: Engine, sizes: Sizes) -> Measured:
     """`iotstore --help`, the interpreter's own start included, against an argparse program of one line."""
     return Measured(_processes([_HELP], [_HELP_BY_HAND], sizes.starts), 1, "starts")
 
 
-def first_read(sizes: Sizes) -> Measured:
+def first_read(engine: Engine, sizes: Sizes) -> Measured:
     """A fresh process opens a store that exists and reads one device, against a connection opened by hand."""
-    with staged(sizes) as stage:
-        library, by_hand = stage.files
+    with staged(engine, sizes) as stage:
         key = workload.device_keys(1)[0]
         stage.store.close()
-        pairs = _processes([_OPEN, f"sqlite:///{library}", key], [_OPEN_BY_HAND, str(by_hand), key], sizes.starts)
+        pairs = _processes(
+            [_OPEN, stage.places.library, key],
+            [engine.first_read, engine.argument(stage.places.by_hand), key],
+            sizes.starts,
+        )
         return Measured(pairs, 1, "starts")

@@ -98,6 +98,22 @@ def points(devices: int, start: datetime = NOW - timedelta(days=365), *, seed: i
         tick += 1
 
 
+def fresh_points(devices: int, *, again: float = 0.0) -> Iterator[Point]:
+    """The same points, none of them twice; but then so many of all are some that came before, the newest or older."""
+    random = Random(SEED + 3)
+    seen: set[tuple[str, str, datetime]] = set()
+    before: list[Point] = []
+    for point in points(devices):
+        key = (point.device, point.metric, point.time)
+        if key in seen:
+            continue
+        seen.add(key)
+        while before and random.random() < again:
+            yield random.choice(before)
+        before.append(point)
+        yield point
+
+
 def flows(devices: int, count: int, within: timedelta = timedelta(days=8)) -> list[Connection]:
     """Network flows of the time before now, in order of time."""
     random = Random(SEED + 1)

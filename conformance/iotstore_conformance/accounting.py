@@ -50,6 +50,7 @@ class Order:
     full: bool = False
     seed: int = 0
     url: str | None = None
+    server: str | None = None
     ledger: Ledger = EMPTY
     runner: str = "command"
     suite: Manifest = field(default_factory=manifest)
@@ -76,6 +77,7 @@ class Order:
         """The command that repeats the run."""
         words = ["iotstore", "conformance", "run", self.harness.name]
         words += ["--url", without_secrets(self.url)] if self.url else []
+        words += ["--server", without_secrets(self.server)] if self.server else []
         for option, values in (("--profile", self.profiles), ("--clause", self.clauses)):
             words += [word for value in values for word in (option, value)]
         words += ["--full"] if self.full else []

@@ -18,7 +18,7 @@ from iotstore_conformance.failures import advice, script
 from iotstore_conformance.harness import Harness
 from iotstore_conformance.ledger import find_ledger
 from iotstore_conformance.manifest import manifest
-from iotstore_conformance.places import placed
+from iotstore_conformance.places import aimed
 from iotstore_conformance.printing import summary
 from iotstore_conformance.registry import Clause
 from iotstore_conformance.report import ClausePart, Report, write_report
@@ -27,7 +27,7 @@ from iotstore_conformance.verdicts import Outcome
 
 _PART: Final = "iotstore_clause"
 _FULL: Final = "iotstore_full"
-_WHOLE: Final = ("", "not full", "full or not full")  # marks that leave no clause out
+_WHOLE: Final = ("", "not full", "not full and not container", "full or not full")  # marks that leave no clause out
 
 # Proves one clause at one effort, and raises where it doesn't hold.
 Prove = Callable[[Clause, Effort], None]
@@ -52,12 +52,12 @@ class Book:
     def order(self) -> Order:
         """What the options of the command line ask for."""
         option = self._config.getoption
-        url, ledger = option("--iotstore-url"), option("--iotstore-ledger")
-        harness = self._config.stash[self._harness]
+        url, server, ledger = option("--iotstore-url"), option("--iotstore-server"), option("--iotstore-ledger")
         return Order(
-            harness=placed(harness, url) if url else harness,
+            harness=aimed(self._config.stash[self._harness], url, server),
             seed=int(option("--iotstore-seed") or 0),
             url=url,
+            server=server,
             ledger=find_ledger(Path(ledger) if ledger else None, manifest().ids),
             runner="pytest",
         )

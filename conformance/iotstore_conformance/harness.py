@@ -53,7 +53,8 @@ class Harness:
 
     Servers: *address* is the host and port where the store of a place is served. Clauses put a proxy before it that
     cuts and stalls, and *through* gives the URL at the proxy's address. *kill* ends the server as abruptly as possible
-    and *start* starts it again.
+    and *start* starts it again. *server* is the environment variable that says which server to use: ``--server`` sets
+    it.
 
     Without *engine* it is what the other fields say; where nothing says it, the clauses about either are not run.
     """
@@ -71,6 +72,7 @@ class Harness:
     address: Callable[[str], tuple[str, int]] | None = None
     through: Callable[[str, str, int], str] = at_address
     start: Callable[[str], object] | None = None
+    server: str | None = None
 
     def __post_init__(self) -> None:
         embedded, served = bool(self.file or self.full), bool(self.address or self.start)

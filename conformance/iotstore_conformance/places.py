@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import uuid
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
+from iotstore import ConfigurationError
 from iotstore_conformance.harness import Harness
 from iotstore_conformance.leaks import Leak
 
@@ -61,6 +63,26 @@ def _checked_drop(harness: Harness) -> Callable[[str], object]:
     return call
 
 
+def aimed(harness: Harness, url: str | None = None, server: str | None = None) -> Harness:
+    """The harness at the *url* or on the *server* that a run is asked for; as it is when it is asked for neither.
+
+    Where a harness can use any server, the URL of one is enough: it has its own way of making places there.
+    """
+    if url and server:
+        raise ConfigurationError("a run takes place at a URL or on a server, not at both", hint="leave one of them out")
+    if harness.server is None:
+        if server:
+            raise ConfigurationError(
+                f"the harness {harness.name} knows no servers, so not {server!r} either", hint="leave the server out"
+            )
+        return placed(harness, url) if url else harness
+    if url and NAME in url:
+        return placed(harness, url)
+    if chosen := url or server:
+        os.environ[harness.server] = chosen  # for the harness, and for the processes that the suite starts
+    return harness
+
+
 def placed(harness: Harness, url: str) -> Harness:
     """The harness with its stores beside *url*.
 
@@ -78,6 +100,7 @@ def placed(harness: Harness, url: str) -> Harness:
         start=None,
         connections=None,
         file=None,
+        server=None,
         address=(lambda _: address) if address else None,
     )
     if NAME in url:

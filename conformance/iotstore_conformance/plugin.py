@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the clauses of iotstore_conformance.suite on the harness that is installed under NAME",
     )
     group.addoption("--iotstore-url", metavar="URL", help="run there instead of in the harness's own place")
+    group.addoption("--iotstore-server", metavar="NAME", help="its server: embedded, container, timescale or a URL")
     group.addoption("--iotstore-seed", metavar="N", type=int, default=0, help="other histories than the suite's own")
     group.addoption("--iotstore-report", metavar="FILE", help="write the report of the run here")
     group.addoption("--iotstore-ledger", metavar="FILE", help="known deviations; ./conformance.toml if it exists")
@@ -41,12 +42,15 @@ def pytest_configure(config: pytest.Config) -> None:
     name = config.getoption("--iotstore")
     if name is None:
         return
+    from iotstore import ConfigurationError
     from iotstore_conformance.harness import UnknownHarness, find_harness
+    from iotstore_conformance.places import aimed
 
     config.addinivalue_line("markers", "full: long; left out unless -m asks for it")
     try:
-        config.stash[_HARNESS] = find_harness(name)
-    except UnknownHarness as error:
+        config.stash[_HARNESS] = harness = find_harness(name)
+        aimed(harness, config.getoption("--iotstore-url"), config.getoption("--iotstore-server"))
+    except (UnknownHarness, ConfigurationError) as error:
         raise pytest.UsageError(str(error)) from error
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args[:] = [str(_SUITE)]  # `pytest --iotstore NAME` alone is a run of the contract

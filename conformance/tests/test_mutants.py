@@ -16,6 +16,8 @@ from iotstore_conformance.mutants.page import kill_page
 from iotstore_conformance.proving import HEALTHY, Matrix, Outcome, _Plan, measurable, outcome_of, prove
 from iotstore_conformance.stage import Stage
 
+pytestmark = pytest.mark.once
+
 CLAUSES = {clause.id: clause for clause in load_clauses()}
 PAGE = Path(__file__).parents[2] / "docs" / "kill-matrix.md"
 

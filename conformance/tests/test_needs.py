@@ -9,6 +9,8 @@ from iotstore_conformance.observing import fails_without, needed, observed
 from iotstore_conformance.runner import run_clause
 from iotstore_conformance.seeding import seeded
 
+pytestmark = pytest.mark.once
+
 HARNESS = find_harness("sqlite")
 CLAUSES = {clause.id: clause for clause in load_clauses()}
 # Those about the declaration itself ask for every capability, and those about servers have nothing to try here.

@@ -10,6 +10,8 @@ from iotstore_conformance.needs import missing
 from iotstore_conformance.probes import PROBES, PROMISES
 from iotstore_conformance.refusals import Unclaimed, prove_refusal
 
+pytestmark = pytest.mark.once
+
 HARNESS = find_harness("sqlite")
 ALL = list(Capability)
 CALLS = [capability for capability in Capability if capability in PROBES]

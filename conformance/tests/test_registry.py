@@ -66,9 +66,9 @@ def test_every_capability_has_a_clause_that_needs_it_and_is_refused_by_a_call_or
     assert set(PROBES) | PROMISES == needed
 
 
-def test_no_module_of_the_suite_names_a_backend():
+def test_no_module_of_the_suite_names_a_backend_except_those_that_start_servers():
     package = Path(__file__).parents[1] / "iotstore_conformance"
-    for module in package.rglob("*.py"):
+    for module in set(package.rglob("*.py")) - set((package / "servers").iterdir()):
         assert not re.search(r"sqlite|postgres|neo4j|duckdb", module.read_text("utf-8"), re.IGNORECASE), module
 
 

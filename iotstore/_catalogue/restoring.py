@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace as replaced
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,8 @@ from iotstore._catalogue.catalogue import Catalogue, Digester, Progress, silent
 from iotstore._catalogue.files import Attempt
 from iotstore._catalogue.lines import Block
 from iotstore._catalogue.loading import load, next_numbers
-from iotstore._catalogue.manifest import KindEntry, Summary
+from iotstore._catalogue.manifest import KindEntry, Manifest, Summary
+from iotstore._catalogue.native import Near
 from iotstore._catalogue.portable import PortableFile
 from iotstore._engine.engine import Engine
 from iotstore._engine.guard import guarded_writes
@@ -27,29 +28,46 @@ from iotstore.errors import BackupError, NotAllowed
 
 def verify(
     path: str | Path,
-    near: type[Backend] | None = None,
+    near: Near | None = None,
     *,
     clock: Callable[[], datetime] | None = None,
     progress: Progress | None = None,
 ) -> Backup:
-    """Prove a backup by restoring it to a scratch place. *near* is the backend of the store at hand, if any."""
+    """Prove a backup by restoring it to a scratch place. *near* is the backend and place of the store at hand, if any:
+    a native backup of a server is restored near it."""
     path, tell = Path(path).absolute(), progress or silent
     if _is_portable(path):
         source = PortableFile(path)
         source.prove(tell)
         # A backup on a medium that takes no writes is proven in the system's place for such files.
         place = path.parent if os.access(path.parent, os.W_OK) else Path(tempfile.gettempdir())
-        with Attempt(place, clock() if clock else datetime.now(UTC)) as scratch:
-            native.restore_to_scratch(source, scratch_backend(near), scratch.folder, tell)
-        return backup_of(path, source.manifest)
+        with (
+            Attempt(place, clock() if clock else datetime.now(UTC)) as scratch,
+            native.loaded(source, scratch_near(near), scratch.folder, tell),
+        ):
+            return backup_of(path, source.manifest)
     manifest = native.read_manifest(path)
+    with _proven(path, manifest, near, tell):
+        return backup_of(path, manifest)
+
+
+@contextmanager
+def _proven(path: Path, manifest: Manifest, near: Near | None, tell: Progress) -> Generator[NativeBackup, None, None]:
     native.check_bytes(path, manifest)
-    backend = near if near is not None and near.name == manifest.backend else _by_name(manifest.backend)
-    power = native.native_power(backend)
+    origin = manifest.backend
+    if near is None or near.backend.name != origin:
+        near = Near.nowhere(_by_name(origin))
+        power = native.native_power(near.backend)
+        if power is not None and not power.keeps_files:
+            raise BackupError(
+                f"{path.name} is a native backup of {origin} and is proven in a scratch place of such a server",
+                hint=f"verify it with a store there at hand: --url {origin}://...",
+            )
+    power = native.native_power(near.backend)
     if power is None:
-        raise BackupError(f"{path.name} is a native backup of {manifest.backend}, which can't open it")
-    native.prove(path, manifest, power, tell)
-    return backup_of(path, manifest)
+        raise BackupError(f"{path.name} is a native backup of {origin}, which can't open it")
+    with native.proven_copy(path, manifest, power, near.settings, tell) as copy:
+        yield copy
 
 
 def restore(
@@ -63,44 +81,44 @@ def restore(
     """Put a backup in the place that *settings* name, once it is proven; until then, and on any error, nothing there is
     touched. What is there already is refused, or with *replace* kept beside it."""
     path, tell = Path(path).absolute(), progress or silent
-    power = native.native_power(backend)
-    if power is not None and not replace and Path(settings.path).exists():
-        raise NotAllowed(
-            f"{settings.display} exists already",
-            hint="restore to another place, or with replace=True: the old one is kept",
-        )
-    if _is_portable(path):
+    power, portable_one = native.native_power(backend), _is_portable(path)
+    # A server takes a portable backup into an empty store that is there: loading it looks for itself.
+    if power is not None and not replace and (power.keeps_files or not portable_one):
+        power.check_free(settings)
+    if portable_one:
         source = PortableFile(path)
         source.prove(tell)
-        kept = _restore_portable(source, backend, settings, replace=replace, tell=tell)
+        kept = _restore_portable(source, Near(backend, settings), replace=replace, tell=tell)
         return replaced(backup_of(path, source.manifest), kept=kept)
-    origin = native.read_manifest(path).backend
-    if power is None or origin != backend.name:
+    manifest = native.read_manifest(path)
+    if power is None or manifest.backend != backend.name:
         raise BackupError(
-            f"{path.name} is a native backup of {origin} and can't become a {backend.name} store",
+            f"{path.name} is a native backup of {manifest.backend} and can't become a {backend.name} store",
             hint="restore it to its own engine and copy that, or take a portable backup",
         )
     backend.declared().require(Capability.NATIVE_RESTORE)
-    found = verify(path, backend, progress=tell)
-    return replaced(found, kept=_install(power, path, settings, replace=replace))
+    with _proven(path, manifest, Near(backend, settings), tell) as copy:
+        return replaced(backup_of(path, manifest), kept=_install(copy, settings, replace=replace, tell=tell))
 
 
-def _restore_portable(
-    source: PortableFile, backend: type[Backend], settings: Settings, *, replace: bool, tell: Progress
-) -> Path | None:
+def _restore_portable(source: PortableFile, near: Near, *, replace: bool, tell: Progress) -> str | None:
+    backend, settings = near
     power = native.native_power(backend)
-    if power is None or not backend.declared().has(Capability.NATIVE_RESTORE):
+    swaps = power is not None and (power.keeps_files or replace)
+    if power is None or not swaps or not backend.declared().has(Capability.NATIVE_RESTORE):
         with closing(backend.connect(settings)) as store, store.write() as session:
             load(guarded_writes(store, session), store, source, tell)
         return None
-    with Attempt(Path(settings.path).absolute().parent, datetime.now(UTC)) as scratch:
-        made = native.restore_to_scratch(source, backend, scratch.folder, tell)
-        return _install(power, made, settings, replace=replace)
+    place = Path(settings.path).absolute().parent if power.keeps_files else Path(tempfile.gettempdir())
+    with (
+        Attempt(place, datetime.now(UTC)) as scratch,
+        native.loaded(source, near, scratch.folder, tell) as made,
+    ):
+        return _install(made, settings, replace=replace, tell=tell)
 
 
-def _install(power: type[NativeBackup], file: Path, settings: Settings, *, replace: bool) -> Path | None:
-    install: Callable[..., Path | None] = power.install
-    return install(file, settings, replace=replace)
+def _install(made: NativeBackup, settings: Settings, *, replace: bool, tell: Progress) -> str | None:
+    return made.install(settings, lambda done, total: tell(done, total, "installing"), replace=replace)
 
 
 def copy(source: Engine, target: Engine, progress: Progress | None = None) -> dict[str, int]:
@@ -151,9 +169,13 @@ def _by_name(scheme: str) -> type[Backend]:
     return backend_class(scheme)
 
 
-def scratch_backend(near: type[Backend] | None) -> type[Backend]:
-    """The backend of scratch stores: the store's own where it keeps files, so that the proof is the restore to come."""
-    return near if near is not None and native.native_power(near) is not None else _by_name("sqlite")
+def scratch_near(near: Near | None) -> Near:
+    """Where portable backups are proven: near the store at hand if it is a file, so that the proof is the restore to
+    come. Not near a server: its disks and its log have other work, and its role may make no scratch stores."""
+    power = None if near is None else native.native_power(near.backend)
+    if near is not None and power is not None and power.keeps_files:
+        return near
+    return Near.nowhere(_by_name("sqlite"))
 
 
 def _is_portable(path: Path) -> bool:

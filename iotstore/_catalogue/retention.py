@@ -148,10 +148,8 @@ def _prune_records(engine: Engine, kind: Kind[Any], cutoff: int) -> tuple[int, i
 
 def _delete(engine: Engine, kind: Kind[Any], old: Filter, keys: Sequence[Key]) -> int:
     with engine.writing() as transaction:
-        # Asked again: between the two an alert may have been reopened.
-        rows = transaction.session.select(kind.layout, Select(And((keys_filter(kind, keys), old))))
-        found = [kind.layout.key_of(row) for row in rows]
-        return len(delete(engine, transaction, kind, keys_filter(kind, found), found)) if found else 0
+        # Old ones only: between the two an alert may have been reopened.
+        return len(delete(engine, transaction, kind, And((keys_filter(kind, keys), old))))
 
 
 def _points(engine: Engine, session: ReadSession) -> PointLines:
@@ -178,9 +176,10 @@ def _old_points(engine: Engine, session: ReadSession, cutoff: int) -> Iterator[t
 
 
 def _prune_points(engine: Engine, cutoff: int) -> int:
+    with engine.writing() as transaction:
+        deleted = series_writer(engine.backend, transaction.session).shed(cutoff)
     with engine.consistent() as session:
         found = list(_old_points(engine, session, cutoff))
-    deleted = 0
     for one, count, first in found:
         parts = -(-count // _CHUNK_POINTS)
         for part in range(1, parts + 1):

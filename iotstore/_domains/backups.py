@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,8 +15,9 @@ from iotstore._catalogue.catalogue import Catalogue, Progress, silent
 from iotstore._catalogue.files import Attempt
 from iotstore._catalogue.loading import next_numbers
 from iotstore._catalogue.manifest import Manifest, NativeFile, Summary, seal
+from iotstore._catalogue.native import Near
 from iotstore._catalogue.portable import PortableFile
-from iotstore._catalogue.restoring import scratch_backend, verify
+from iotstore._catalogue.restoring import scratch_near, verify
 from iotstore._engine.engine import Engine
 from iotstore._waist.capabilities import Capability
 from iotstore.errors import ConfigurationError, InvalidValue, NotAllowed, Unsupported
@@ -67,7 +69,7 @@ class Backups:
 
     def verify(self, path: str | Path, *, progress: Progress | None = None) -> Backup:
         """Prove a backup again, now: its bytes, and counts and digests of what it restores to. BackupError if not."""
-        return verify(path, type(self._engine.backend), clock=self._engine.clock.now, progress=progress)
+        return verify(path, self._near(), clock=self._engine.clock.now, progress=progress)
 
     def rotate(self, directory: str | Path | None = None, *, keep: int = 7) -> Paths:
         """Remove all but the newest *keep* backups, and what crashed attempts left; returns what was removed.
@@ -89,15 +91,23 @@ class Backups:
 
     def default_directory(self) -> Path | None:
         """Where backups lie unless a call names a folder: for ``home.db`` the folder ``backups/home.db`` beside it, so
-        that stores in one folder never rotate each other's; None for a store that is no file."""
-        file = self._engine.backend.describe().get("file")
-        return Path(file).parent / "backups" / Path(file).name if file else None
+        that stores in one folder never rotate each other's; for a store on a server the folder ``backups/NAME`` in the
+        working directory, NAME being what the server calls the store; None for a store that ends with its process."""
+        described = self._engine.backend.describe()
+        if "file" in described:
+            file = Path(described["file"])
+            return file.parent / "backups" / file.name
+        return Path("backups", re.sub(r"[^\w.-]", "_", described["name"])) if "name" in described else None
+
+    def _near(self) -> Near:
+        backend, settings = type(self._engine.backend), self._engine.settings
+        return Near.nowhere(backend) if settings is None else Near(backend, settings)
 
     def _folder(self, directory: str | Path | None) -> Path:
         chosen = self.default_directory() if directory is None else directory
         if chosen is None:
             raise ConfigurationError(
-                "this store is no file beside which backups could lie", hint="name a directory for them"
+                "this store ends with its process, and has no place for backups", hint="name a directory for them"
             )
         return Path(chosen).absolute()
 
@@ -113,7 +123,8 @@ class Backups:
             catalogue = Catalogue.of(engine.backend, session)
             describe = partial(_manifest, engine, catalogue, label, {}, now=now)
             manifest = native.write(made, catalogue, session, describe, tell)
-        native.prove(made, manifest, power, tell)
+        with native.proven_copy(made, manifest, power, self._near().settings, tell):
+            pass
         return attempt.publish(made, power.native_suffix, seal(manifest)), manifest
 
     def _portable(self, attempt: Attempt, now: datetime, label: str | None, tell: Progress) -> tuple[Path, Manifest]:
@@ -125,7 +136,8 @@ class Backups:
             describe = partial(_manifest, engine, catalogue, label, counters, now=now)
             with files.translated(f"writing a backup in {attempt.folder.parent}"):
                 manifest = portable.write(made, catalogue, session, describe, tell)
-        native.restore_to_scratch(PortableFile(made), scratch_backend(type(engine.backend)), attempt.folder, tell)
+        with native.loaded(PortableFile(made), scratch_near(self._near()), attempt.folder, tell):
+            pass
         return attempt.publish(made, portable.SUFFIX, None), manifest
 
 

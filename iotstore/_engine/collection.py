@@ -163,16 +163,14 @@ class Collection(Generic[R]):
         """Delete one record. NotFound for an unknown key, StillReferenced if others point to it and may not be left."""
         held = self._codec.key(key)
         with self._engine.writing() as transaction:
-            if not references.delete(self._engine, transaction, self.kind, self._guard(held, expected), [held]):
+            if not references.delete(self._engine, transaction, self.kind, self._guard(held, expected)):
                 raise self._why_untouched(key, transaction.session.get(self.kind.layout, held), expected)
 
     def delete_where(self, where: Where) -> int:
         """Delete every matching record; returns how many there were."""
         lowered = lower(self._codec, where)
         with self._engine.writing() as transaction:
-            rows = transaction.session.select(self.kind.layout, Select(lowered))
-            keys = [self.kind.layout.key_of(row) for row in rows]
-            return len(references.delete(self._engine, transaction, self.kind, lowered, keys)) if keys else 0
+            return len(references.delete(self._engine, transaction, self.kind, lowered))
 
     def page(
         self, where: Where | None = None, *, order: Sequence[str] = (), limit: int = 100, after: str | None = None

@@ -16,7 +16,7 @@ from iotstore._engine.transaction import Hooks, Transaction
 from iotstore._kinds.codec import Codec
 from iotstore._kinds.kind import Kind, Record
 from iotstore._waist.capabilities import Capability
-from iotstore._waist.contract import Backend, ReadSession
+from iotstore._waist.contract import Backend, ReadSession, Settings
 from iotstore.errors import InvalidValue, NotAllowed
 
 R = TypeVar("R", bound=Record)
@@ -53,8 +53,11 @@ class Engine:
         hooks: Hooks,
         *,
         strict_metrics: bool = False,
+        settings: Settings | None = None,
     ) -> None:
         self.backend = backend
+        #: What the backend was opened with; backups are proven near that place.
+        self.settings = settings
         self.kinds = dict(kinds)
         self.clock = clock
         self.hooks = hooks
@@ -77,7 +80,14 @@ class Engine:
 
     def bound(self, session: ReadSession) -> Engine:
         """An engine that reads from *session* only and writes nothing."""
-        twin = Engine(self.backend, self.kinds, self.clock, self.hooks, strict_metrics=self.strict_metrics)
+        twin = Engine(
+            self.backend,
+            self.kinds,
+            self.clock,
+            self.hooks,
+            strict_metrics=self.strict_metrics,
+            settings=self.settings,
+        )
         twin._codecs = self._codecs
         twin.bound_to = session
         return twin

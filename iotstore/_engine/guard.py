@@ -272,3 +272,7 @@ class GuardedWrittenPoints(GuardedPoints, SeriesWriter):
     def erase(self, series: Sequence[int], start: int | None, end: int | None) -> int:
         self.guard.check((Capability.ERASE_POINTS,))
         return self._writer.erase(series, start, end)
+
+    def shed(self, end: int) -> int:
+        self.guard.check((Capability.ERASE_POINTS,))
+        return self._writer.shed(end)

@@ -6,7 +6,7 @@ The core decides; an engine's own constraints are the backstop.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from iotstore._engine.engine import Engine
 from iotstore._engine.transaction import Transaction
@@ -16,8 +16,6 @@ from iotstore._waist.filters import Compare, Filter, In, Op
 from iotstore._waist.layout import Key, OnDelete, Row, Value
 from iotstore._waist.queries import Select, Touched
 from iotstore.errors import StillReferenced
-
-Going: TypeAlias = dict[str, set[Key]]
 
 
 class _Pointing(NamedTuple):
@@ -61,21 +59,17 @@ def keys_filter(kind: Kind[Any], keys: Sequence[Key]) -> Filter:
     return any_of(all_of(Compare(c, Op.EQ, v) for c, v in zip(columns, key, strict=True)) for key in keys)
 
 
-def delete(
-    engine: Engine,
-    transaction: Transaction,
-    kind: Kind[Any],
-    where: Filter,
-    keys: Sequence[Key],
-    *,
-    going: Going | None = None,
-) -> list[Touched]:
-    """Delete records of known *keys*, after what their references ask for. *going* are those that are gone soon."""
-    going = {} if going is None else going
-    going.setdefault(kind.name, set()).update(keys)
-    for pointing in _pointing_to(engine.kinds.values(), kind):
-        _act(engine, transaction, pointing, tuple(key[0] for key in keys), going)
+def delete(engine: Engine, transaction: Transaction, kind: Kind[Any], where: Filter) -> list[Touched]:
+    """Delete the matching records, then do what the references to them ask for.
+
+    In this order: a writer who was waited for may have added a record that points to one of these, and nobody can
+    point to one that is deleted. When a reference refuses, the caller's part of the transaction takes all of it back.
+    What follows is told before the deletion that asked for it: whoever repeats the changes never has a dangling one.
+    """
     touched = transaction.session.delete(kind.layout, where)
+    if touched:
+        for pointing in _pointing_to(engine.kinds.values(), kind):
+            _act(engine, transaction, pointing, tuple(one.key[0] for one in touched))
     if kind.tracked:
         for one in touched:
             transaction.changed(kind, one.key, one.version, "delete")
@@ -89,25 +83,20 @@ def _pointing_to(kinds: Iterable[Kind[Any]], target: Kind[Any]) -> Iterator[_Poi
                 yield _Pointing(kind, field, action, target.noun)
 
 
-def _act(
-    engine: Engine, transaction: Transaction, pointing: _Pointing, values: tuple[Value, ...], going: Going
-) -> None:
+def _act(engine: Engine, transaction: Transaction, pointing: _Pointing, values: tuple[Value, ...]) -> None:
     session, kind = transaction.session, pointing.kind
     where = In(pointing.field, values)
-    if pointing.action is OnDelete.CLEAR:
-        for one in session.update(kind.layout, where, {pointing.field: None}):
-            if kind.tracked:
-                transaction.changed(kind, one.key, one.version, "update")
-        return
-    # What goes in the same call asks for nothing any more; so a circle of records ends here, too.
-    gone = going.get(kind.name, set[Key]())
-    limit = len(gone) + 1 if pointing.action is OnDelete.RESTRICT else None
-    found = [kind.layout.key_of(row) for row in session.select(kind.layout, Select(where, limit=limit))]
-    keys = [key for key in found if key not in gone]
-    if keys and pointing.action is OnDelete.RESTRICT:
-        raise StillReferenced(
-            f"records of {kind.noun} point to this {pointing.noun} by {pointing.field}",
-            hint="delete or change them first",
-        )
-    if keys:
-        delete(engine, transaction, kind, keys_filter(kind, keys), keys, going=going)
+    match pointing.action:
+        case OnDelete.CLEAR:
+            for one in session.update(kind.layout, where, {pointing.field: None}):
+                if kind.tracked:
+                    transaction.changed(kind, one.key, one.version, "update")
+        case OnDelete.CASCADE:
+            delete(engine, transaction, kind, where)
+        case _:
+            # What goes in the same call is gone already, and asks for nothing any more.
+            if session.select(kind.layout, Select(where, limit=1)):
+                raise StillReferenced(
+                    f"records of {kind.noun} point to this {pointing.noun} by {pointing.field}",
+                    hint="delete or change them first",
+                )

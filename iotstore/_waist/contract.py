@@ -110,7 +110,8 @@ class WriteSession(ReadSession):
 
     @abstractmethod
     def apply(self, operations: Sequence[Operation]) -> None:
-        """Apply schema operations in order."""
+        """Apply schema operations in order. From then on, after an empty call too, nobody else changes the schema
+        before this session ends; MANY_PROCESSES depends on it."""
 
     @abstractmethod
     def savepoint(self) -> None:
@@ -208,6 +209,14 @@ class SeriesWriter(SeriesReader):
     def erase(self, series: Sequence[int], start: int | None, end: int | None) -> int:
         """Delete the points of these series in the range; return how many there were."""
 
+    def shed(self, end: int) -> int:  # noqa: ARG002 - who can do it cheaply says so
+        """Delete points of any series before *end*, as far as that costs no work per point; return how many went.
+
+        Retention asks for it before it erases what is left. An engine that keeps points in parts by time drops whole
+        ones; doing nothing is right, too.
+        """
+        return 0
+
 
 class Check(NamedTuple):
     """One line of a health report: what was looked at, how it is ("ok", "warning" or "failed"), and the finding."""
@@ -270,7 +279,11 @@ class Backend(ABC):
 
     @abstractmethod
     def describe(self) -> Mapping[str, str]:
-        """Engine (under ``engine``), versions, place (no secrets) and the settings in force, for people."""
+        """Engine (under ``engine``), versions, place (no secrets) and the settings in force, for people.
+
+        A store in a file says which one under ``file``, one on a server what it is called under ``name``: its backups
+        lie in a folder of that name.
+        """
 
     @abstractmethod
     def health(self) -> list[Check]:
@@ -291,25 +304,43 @@ class Backend(ABC):
 
 @runtime_checkable
 class NativeBackup(Protocol):
-    """The power behind NATIVE_BACKUP. A native backup is one file."""
+    """The power behind NATIVE_BACKUP. A native backup is one file.
+
+    Backups are proven in scratch stores, which are gone once they are closed. *settings* say where one may be made: an
+    engine that keeps files needs none and makes it beside the file or in the folder it is given, a server makes it
+    near the place that they name.
+    """
 
     #: The end of a native backup file's name, with its dot.
     native_suffix: ClassVar[str]
+    #: Whether a store is a file at ``settings.path``, so that a scratch store needs no more than a folder.
+    keeps_files: ClassVar[bool]
 
     def copy_out(self, target: Path, session: ReadSession, progress: Callable[[int, int], None]) -> None:
         """Copy the state that *session* (a snapshot) sees to the new file *target*, while writers write."""
         ...
 
     @classmethod
-    def open_copy(cls, source: Path) -> Backend:
-        """Open a backup file read-only, to look at it. It is not changed."""
+    def open_copy(cls, source: Path, settings: Settings, progress: Callable[[int, int], None]) -> Backend:
+        """Open a backup file, or a scratch store restored from it, to look at it. The file is not changed."""
         ...
 
     @classmethod
-    def install(cls, source: Path, settings: Settings, *, replace: bool) -> Path | None:
-        """Put a proven backup file in the place that *settings* name. Atomic: the old or the new, never a mixture.
+    def open_scratch(cls, folder: Path, settings: Settings) -> Backend:
+        """Open a new, empty scratch store, to load a portable backup into."""
+        ...
 
-        An existing database there is refused, or with *replace* kept beside it; returns where it was kept.
+    @classmethod
+    def check_free(cls, settings: Settings) -> None:
+        """Raise NotAllowed when a store is in the place that *settings* name already. Nothing is made or changed."""
+        ...
+
+    def install(self, settings: Settings, progress: Callable[[int, int], None], *, replace: bool) -> str | None:
+        """Put what this store holds, one of ``open_copy`` or ``open_scratch`` that is proven, in the place that
+        *settings* name. Atomic: the old or the new, never a mixture. Afterwards it is closed.
+
+        An existing store there is refused, or with *replace* kept beside it; returns where: a path, or the name that
+        the server has for it.
         """
         ...
 

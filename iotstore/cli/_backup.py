@@ -75,7 +75,9 @@ def rotate(args: argparse.Namespace, terminal: Terminal) -> int:
 def restore(args: argparse.Namespace, terminal: Terminal) -> int:
     """Make a store from a backup. The target stays as it is until the backup is proven."""
     with Progress(terminal, "restore", 100) as progress:
-        iotstore.restore(args.path, args.target, replace=args.replace, progress=teller(progress))
+        restored = iotstore.restore(args.path, args.target, replace=args.replace, progress=teller(progress))
+    if restored.kept:
+        terminal.line(f"  The older store is kept: {restored.kept}")
     return 0
 
 

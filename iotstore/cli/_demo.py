@@ -79,7 +79,7 @@ def _write(terminal: Terminal, store: Store, week: Week) -> None:
 def _back_up(terminal: Terminal, store: Store, week: Week) -> Backup | None:
     """A backup, proven by restoring it. When nothing was added, the one from before is proven again."""
     if store.backups.default_directory() is None:
-        terminal.line("  This store is no file, so there is no place beside it for a backup.")
+        terminal.line("  This store ends with its process, so there is no place for a backup.")
         return None
     known = [backup for backup in store.backups.list() if backup.proven and backup.label == _LABEL]
     if known and not week.added:

@@ -6,9 +6,9 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+", re.ASCII)
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.ASCII)
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
+_DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?[smhdwy])+", re.ASCII)
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdwy])", re.ASCII)
 _STEPS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 _THOUSAND: Final = 1000
 
@@ -80,9 +80,9 @@ def value(found: object, unit: str | None = None) -> str:
 
 
 def parse_duration(text: str) -> timedelta:
-    """``90s``, ``15m``, ``24h``, ``7d``, ``2w`` or several together (``1d12h``); ValueError otherwise."""
+    """``90s``, ``15m``, ``24h``, ``7d``, ``2w``, ``1y`` or several together (``1d12h``); ValueError otherwise."""
     if not _DURATION.fullmatch(text):
-        raise ValueError(f"{text!r} is no duration; write it like 90s, 15m, 24h, 7d, 2w or 1d12h")
+        raise ValueError(f"{text!r} is no duration; write it like 90s, 15m, 24h, 7d, 2w, 1y or 1d12h")
     try:
         return timedelta(seconds=sum(float(count) * _UNITS[unit] for count, unit in _PART.findall(text)))
     except OverflowError:

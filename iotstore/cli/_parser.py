@@ -83,7 +83,7 @@ def build(*, plugins: bool = False) -> Parser:
     """The whole parser; with *plugins*, their commands too."""
     parser = Parser(prog="iotstore", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
-    _common(parser, None)
+    add_common(parser, None)
     parser.set_defaults(debug=False)
     top = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     inner: dict[str, Any] = {}
@@ -92,7 +92,7 @@ def build(*, plugins: bool = False) -> Parser:
         place = inner[family] if action else top
         made = place.add_parser(action or family, help=command.help, description=_sentence(command.help))
         if command.run:
-            _common(made, argparse.SUPPRESS)  # what stood before the command's name stays
+            add_common(made, argparse.SUPPRESS)  # what stood before the command's name stays
             command.arguments(made)
             made.set_defaults(run=_IN + command.run)
         else:
@@ -132,7 +132,8 @@ def _first_word(argv: Sequence[str]) -> int | None:
     return None
 
 
-def _common(parser: argparse.ArgumentParser, default: str | None) -> None:
+def add_common(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """The arguments that every command has."""
     group = parser.add_argument_group("which store")
     group.add_argument("-u", "--url", default=default, metavar="URL", help="the store, like sqlite:///home.db")
     group.add_argument(

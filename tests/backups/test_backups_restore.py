@@ -17,7 +17,7 @@ from iotstore._catalogue import native, restoring
 from iotstore._config import read_configuration, settings_for, settle_options
 from iotstore._registry import backend_class
 from iotstore._waist.contract import Backend, Settings
-from iotstore.errors import BackupError, NotAllowed, StillReferenced, StoreError
+from iotstore.errors import BackupError, NotAllowed, StillReferenced, StoreError, Unreachable
 
 FORMATS = ["native", "portable"]
 Digests = Callable[[iotstore.Store], Any]
@@ -208,3 +208,59 @@ def test_a_portable_backup_loads_into_a_server_in_one_transaction(
         restoring.restore(made.path, sqlite, settings)
     with iotstore.open(url, kinds=own_kinds) as restored:
         assert digests(restored) == before
+
+
+def test_a_server_takes_a_portable_backup_into_an_empty_store_and_keeps_the_one_that_it_replaces(
+    store: iotstore.Store, url: str, digests: Digests, monkeypatch: pytest.MonkeyPatch, own_kinds: list[Kind[Any]]
+) -> None:
+    made = store.backups.create(format="portable")
+    iotstore.open(url).close()
+    monkeypatch.setattr(backend_class("sqlite"), "keeps_files", False)
+
+    assert iotstore.restore(made.path, url).kept is None
+    with pytest.raises(NotAllowed, match="the target is not empty"):
+        iotstore.restore(made.path, url)
+    with iotstore.open(url, kinds=own_kinds) as restored:
+        assert digests(restored) == digests(store)
+        restored.devices.put(Device(key="later"))
+    kept = iotstore.restore(made.path, url, replace=True).kept
+    with iotstore.open(url, kinds=own_kinds) as restored, iotstore.open(f"sqlite:///{kept}") as old:
+        assert digests(restored) == digests(store)
+        assert old.devices.find("later") is not None
+
+
+def test_a_native_backup_of_a_server_is_proven_near_the_store_at_hand_and_nowhere_else(
+    store: iotstore.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = store.backups.create()
+    sqlite = backend_class("sqlite")
+    near: list[Settings] = []
+    right: Any = vars(sqlite)["open_copy"].__func__
+
+    def open_copy(cls: Any, source: Path, settings: Settings, progress: Any) -> Backend:
+        near.append(settings)
+        opened: Backend = right(cls, source, settings, progress)
+        return opened
+
+    monkeypatch.setattr(sqlite, "open_copy", classmethod(open_copy))
+    monkeypatch.setattr(sqlite, "keeps_files", False)
+
+    with pytest.raises(BackupError, match=r"proven in a scratch place of such a server; .* --url sqlite://"):
+        restoring.verify(made.path)
+    assert near == []
+    store.backups.verify(made.path)
+    assert [settings.display for settings in near] == [store.url]
+
+
+def test_a_server_that_is_away_is_no_fault_of_the_backup(
+    store: iotstore.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = store.backups.create()
+
+    def away(*_: object) -> None:
+        raise Unreachable("the server is away")
+
+    monkeypatch.setattr(backend_class("sqlite"), "open_copy", away)
+
+    with pytest.raises(Unreachable, match="the server is away"):
+        store.backups.verify(made.path)

@@ -71,6 +71,7 @@ def test_ago_says_how_long_before_now(when: datetime | None, text: str) -> None:
         ("1d12h", timedelta(hours=36)),
         ("1.5h", timedelta(minutes=90)),
         ("2w", timedelta(weeks=2)),
+        ("1y", timedelta(days=365)),
     ],
 )
 def test_typed_durations_are_understood(text: str, span: timedelta) -> None:

@@ -147,8 +147,9 @@ def test_a_mistyped_environment_variable_of_this_prefix_is_no_silent_default(tmp
 
 def test_variables_that_say_something_else_are_no_settings(tmp_path: Path) -> None:
     environment = {"IOTSTORE_URL": "sqlite:///x", "IOTSTORE_REQUIRE": "all", "IOTSTORE_DEBUG": "1", "HOME": "somewhere"}
+    told_to_tests = {"IOTSTORE_TEST_POSTGRES": "embedded", "IOTSTORE_TEST_IMAGE_POSTGRES": "postgres:17"}
 
-    assert read(tmp_path, environment=environment).options == {}
+    assert read(tmp_path, environment={**environment, **told_to_tests}).options == {}
 
 
 @pytest.mark.parametrize(

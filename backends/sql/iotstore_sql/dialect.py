@@ -46,6 +46,14 @@ class Dialect(ABC):
     #: SQLAlchemy's dialect, with a positional parameter style.
     compiler: Compiler
 
+    def table_name(self, name: str) -> str:
+        """What the table of the layout of this name is called, where the engine can't take every name."""
+        return name
+
+    def column_name(self, name: str) -> str:
+        """What the column of this name is called, where the engine can't take every name."""
+        return name
+
     @abstractmethod
     def column_type(self, column: Column) -> sa.types.TypeEngine[Any]:
         """The SQL type of a column."""
@@ -112,6 +120,10 @@ class Dialect(ABC):
         if not nullable:
             return term
         return term.nulls_last() if descending else term.nulls_first()
+
+    def sorts_nulls(self, layout: Layout, name: str) -> bool:
+        """Whether an order by this column has to say where NULL stands. Indexes must be made alike."""
+        return layout.column(name).nullable
 
     def hold(self, select: sa.Select[Any]) -> sa.Select[Any]:
         """The same selection such that nobody deletes its rows before the transaction ends."""

@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy.sql import quoted_name
 
 from iotstore.backend import (
     AddColumn,
@@ -83,29 +84,37 @@ class SchemaChanges(ABC):
                 case CreateLayout(layout):
                     self.create_layout(layout)
                 case DropLayout(name):
-                    self.alembic.drop_table(named(name))
+                    self.alembic.drop_table(self.table(name))
                 case RenameLayout(old, new):
-                    self.alembic.rename_table(named(old), named(new))
+                    self.alembic.rename_table(self.table(old), self.table(new))
                 case AddColumn(layout, column):
-                    self.alembic.add_column(named(layout), sql_column(column, self.dialect, with_default=True))
+                    self.alembic.add_column(self.table(layout), sql_column(column, self.dialect, with_default=True))
                 case DropColumn(layout, column):
                     self.drop_column(layout, column)
                 case RenameColumn(layout, old, new):
-                    self.alembic.alter_column(named(layout), named(old), new_column_name=named(new))
+                    self.alembic.alter_column(self.table(layout), self.column(old), new_column_name=self.column(new))
                 case AlterColumn(layout, column):
                     self.alter_column(layout, column)
                 case CreateIndex(layout, index):
                     self.create_index(layout, index)
                 case DropIndex(layout, index):
-                    self.alembic.drop_index(named(self.find_index(layout, index)), table_name=named(layout))
+                    self.alembic.drop_index(named(self.find_index(layout, index)), table_name=self.table(layout))
                 case SetReferences(layout, references):
                     self.set_references(layout.name, enforced(references))
 
+    def table(self, layout: str) -> quoted_name:
+        """The name of a layout's table, quoted."""
+        return named(self.dialect.table_name(layout))
+
+    def column(self, name: str) -> quoted_name:
+        """The name of a column, quoted."""
+        return named(self.dialect.column_name(name))
+
     def create_layout(self, layout: Layout) -> None:
         """Make the table with its references, then its indexes."""
-        constraints = [_constraint(layout.name, reference) for reference in enforced(layout.references)]
+        constraints = [self._constraint(layout.name, reference) for reference in enforced(layout.references)]
         parts: list[Any] = [*sql_parts(layout, self.dialect), *constraints]
-        self.alembic.create_table(named(layout.name), *parts, **self.dialect.table_options(layout))
+        self.alembic.create_table(self.table(layout.name), *parts, **self.dialect.table_options(layout))
         for index in layout.indexes:
             self.create_index(layout.name, index)
 
@@ -115,27 +124,27 @@ class SchemaChanges(ABC):
         while name in taken:  # left behind under an old name by a renamed layout or column
             number += 1
             name = f"{index_name(layout, index)}_{number}"
-        self.alembic.create_index(named(name), named(layout), self.index_terms(index), unique=index.unique)
+        self.alembic.create_index(named(name), self.table(layout), self.index_terms(layout, index), unique=index.unique)
 
-    def index_terms(self, index: Index) -> list[Any]:
-        """What an index is over. NULL has to sort smallest in it."""
-        return list(map(named, index.columns))
+    def index_terms(self, layout: str, index: Index) -> list[Any]:  # noqa: ARG002 - for engines that must ask
+        """What an index of the layout is over. NULL has to sort smallest in it."""
+        return list(map(self.column, index.columns))
 
     def drop_column(self, layout: str, column: str) -> None:
         """Remove a column."""
-        self.alembic.drop_column(named(layout), named(column))
+        self.alembic.drop_column(self.table(layout), self.column(column))
 
     def alter_column(self, layout: str, column: Column) -> None:
         """Change a column's nullability and type."""
         of = self.dialect.column_type(column)
-        self.alembic.alter_column(named(layout), named(column.name), nullable=column.nullable, type_=of)
+        self.alembic.alter_column(self.table(layout), self.column(column.name), nullable=column.nullable, type_=of)
 
     def add_reference(self, layout: str, reference: Reference) -> None:
         """Add the constraint behind a reference, on engines that can."""
-        constraint = _constraint(layout, reference)
-        sa.Table(named(layout), sa.MetaData()).append_constraint(constraint)
+        constraint = self._constraint(layout, reference)
+        sa.Table(self.table(layout), sa.MetaData()).append_constraint(constraint)
         self.run(str(sa.schema.AddConstraint(constraint).compile(dialect=self.dialect.compiler)))
 
-
-def _constraint(layout: str, reference: Reference) -> References:
-    return References(reference.column, reference.target, reference_name(layout, reference.column))
+    def _constraint(self, layout: str, reference: Reference) -> References:
+        column, target = self.column(reference.column), self.table(reference.target)
+        return References(column, target, reference_name(layout, reference.column))

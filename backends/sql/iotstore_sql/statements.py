@@ -207,7 +207,7 @@ class Statements:
         table, parameters = self.table(layout), Parameters()
         statement = self._where(sa.select(table), layout, wanted, parameters)
         terms = [
-            self.dialect.order(table.c[name], descending=down, nullable=layout.column(name).nullable)
+            self.dialect.order(table.c[name], descending=down, nullable=self.dialect.sorts_nulls(layout, name))
             for name, down in order
         ]
         statement = statement.order_by(*terms)
@@ -273,12 +273,14 @@ class Statements:
         values = {column.name: parameters.take(table.c[column.name].type) for column in layout.columns}
         statement = self.dialect.insert(table).values(values)
         if conflict is OnConflict.KEEP:
-            statement = statement.on_conflict_do_nothing(index_elements=list(layout.key))
+            statement = statement.on_conflict_do_nothing(index_elements=[table.c[name] for name in layout.key])
         elif conflict is None:
             merged = {**self._merged(table, layout, statement.excluded), **self._raised(table, layout)}
             if not merged:  # nothing to change, but the row is wanted back
                 merged = {layout.key[0]: table.c[layout.key[0]]}
-            statement = statement.on_conflict_do_update(index_elements=list(layout.key), set_=merged)
+            statement = statement.on_conflict_do_update(
+                index_elements=[table.c[name] for name in layout.key], set_=merged
+            )
             statement = statement.returning(*table.c)
         prepared = self._finish(statement, parameters)
         before, _, after = prepared.text.partition(" VALUES ")

@@ -13,7 +13,7 @@ from sqlalchemy.sql import quoted_name
 from iotstore.backend import Column, Index, Layout, OnDelete, Reference
 from iotstore_sql.dialect import Dialect
 
-_LONGEST_NAME = 60  # PostgreSQL cuts names at 63 bytes
+_LONGEST_NAME = 60  # bytes; PostgreSQL cuts names at 63
 
 
 def named(name: str) -> quoted_name:
@@ -29,6 +29,7 @@ class References(sa.schema.Constraint):
     """
 
     def __init__(self, column: str, target: str, name: str) -> None:
+        """The names are those of the engine."""
         super().__init__(name=named(name))
         self.column = named(column)
         self.target = named(target)
@@ -43,20 +44,23 @@ def _compile_references(element: References, compiler: Any, **_: Any) -> str:
     )
 
 
-def _short(name: str) -> str:
-    if len(name) <= _LONGEST_NAME:
+def short_name(name: str, mark: str = "_") -> str:
+    """The name if every engine takes one so long, else its beginning, *mark* and a digest of all of it."""
+    whole = name.encode()
+    if len(whole) <= _LONGEST_NAME:
         return name
-    return name[: _LONGEST_NAME - 9] + "_" + hashlib.sha256(name.encode()).hexdigest()[:8]
+    beginning = whole[: _LONGEST_NAME - 9].decode(errors="ignore")  # no half character
+    return beginning + mark + hashlib.sha256(whole).hexdigest()[:8]
 
 
 def index_name(layout: str, index: Index) -> str:
     """The name that an index is made under. Renames leave it, so an index is found by its columns, never by name."""
-    return _short("_".join(["ux" if index.unique else "ix", layout, *index.columns]))
+    return short_name("_".join(["ux" if index.unique else "ix", layout, *index.columns]))
 
 
 def reference_name(layout: str, column: str) -> str:
     """The name that a reference's constraint is made under."""
-    return _short(f"fk_{layout}_{column}")
+    return short_name(f"fk_{layout}_{column}")
 
 
 def enforced(references: Iterable[Reference]) -> list[Reference]:
@@ -68,11 +72,12 @@ def sql_column(column: Column, dialect: Dialect, *, with_default: bool = False) 
     """One column; with its default when it is added to rows that exist."""
     default = column.default if with_default else None
     return sa.Column(
-        named(column.name),
+        named(dialect.column_name(column.name)),
         dialect.column_type(column),
+        key=column.name,
         nullable=column.nullable,
         autoincrement=False,  # the core assigns ids
-        server_default=None if default is None else sa.text(dialect.literal(default, column.type)),
+        server_default=None if default is None else sa.literal_column(dialect.literal(default, column.type)),
     )
 
 
@@ -80,10 +85,10 @@ def sql_parts(layout: Layout, dialect: Dialect) -> list[sa.schema.SchemaItem]:
     """The columns of a layout's table and its primary key, whose order is the layout's and not the columns'."""
     return [
         *(sql_column(column, dialect) for column in layout.columns),
-        sa.PrimaryKeyConstraint(*map(named, layout.key)),
+        sa.PrimaryKeyConstraint(*layout.key),
     ]
 
 
 def sql_table(layout: Layout, dialect: Dialect) -> sa.Table:
     """The table of a layout, to write statements with."""
-    return sa.Table(named(layout.name), sa.MetaData(), *sql_parts(layout, dialect))
+    return sa.Table(named(dialect.table_name(layout.name)), sa.MetaData(), *sql_parts(layout, dialect))

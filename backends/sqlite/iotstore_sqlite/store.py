@@ -78,6 +78,7 @@ class SqliteBackend(Backend):
     name: ClassVar[str] = "sqlite"
     holds = HOLDS
     native_suffix: ClassVar[str] = ".sqlite"
+    keeps_files: ClassVar[bool] = True
 
     def __init__(
         self, path: Path, tuning: Tuning, shown: str, *, memory: bool = False, immutable: bool = False
@@ -282,19 +283,42 @@ class SqliteBackend(Backend):
         _backup.copy_out(target, session, progress)
 
     @classmethod
-    def open_copy(cls, source: Path) -> SqliteBackend:
+    def open_copy(cls, source: Path, settings: Settings, progress: Callable[[int, int], None]) -> SqliteBackend:  # noqa: ARG003 - the file itself is opened, wherever the store is
         """Open a backup read-only. No lock, log or shared memory is made beside it."""
         path = source.absolute()
         _backup.check_copy(path)
-        settings = Settings("sqlite", None, None, (), str(path), f"sqlite:///{path}", {"read_only": True})
-        return cls(path, Tuning.of(settings), settings.display, immutable=True)
+        return cls(path, Tuning.of(_at(path, {"read_only": True})), f"sqlite:///{path}", immutable=True)
 
     @classmethod
-    def install(cls, source: Path, settings: Settings, *, replace: bool) -> Path | None:
-        """Put a backup in the place that *settings* name; returns where an older store was kept."""
+    def open_scratch(cls, folder: Path, settings: Settings) -> SqliteBackend:  # noqa: ARG003 - as above
+        """Open a new store in a file in *folder*."""
+        return cls.connect(_at(folder / "scratch", {}))
+
+    @classmethod
+    def check_free(cls, settings: Settings) -> None:
+        """Raise NotAllowed when the file exists."""
+        if Path(settings.path).exists():
+            raise NotAllowed(
+                f"{settings.display} exists already",
+                hint="restore to another place, or with replace=True: the old one is kept",
+            )
+
+    def install(self, settings: Settings, progress: Callable[[int, int], None], *, replace: bool) -> str | None:
+        """Put this store in the place that *settings* name; returns where an older one was kept."""
         if settings.path == _MEMORY:
             raise NotAllowed("a store in memory can't be restored as a file", hint="restore a portable backup into it")
-        return _backup.install(source.absolute(), Path(settings.path).absolute(), replace=replace)
+        source = self._path
+        if self._writer is not None:
+            source = self._path.with_name("plain")
+            with self.snapshot() as session:
+                self.copy_out(source, session, progress)
+        self.close()
+        kept = _backup.install(source, Path(settings.path).absolute(), replace=replace)
+        return None if kept is None else str(kept)
+
+
+def _at(path: Path, options: Mapping[str, bool]) -> Settings:
+    return Settings("sqlite", None, None, (), str(path), f"sqlite:///{path}", options)
 
 
 def _remove_folder(folder: Path, pid: int) -> None:

@@ -391,7 +391,7 @@ def test_a_backup_taken_while_ten_threads_write_is_the_snapshot_in_one_plain_fil
     assert mode(target) == 0o600
     backend.close()
     with untouched(tmp_path):
-        copy = SqliteBackend.open_copy(target)
+        copy = open_copy(target)
         with copy.read() as session:
             assert session.count() == expected
         assert [check.status for check in copy.verify()] == ["ok", "ok"]
@@ -425,6 +425,21 @@ def test_a_backup_needs_a_snapshot_and_a_free_name_and_leaves_nothing_when_it_fa
     backend.close()
 
 
+def open_copy(source: Path) -> SqliteBackend:
+    nowhere = Settings("sqlite", None, None, (), "", "sqlite://", {})
+    return SqliteBackend.open_copy(source, nowhere, nothing)
+
+
+def install(source: Path, settings: Settings, *, replace: bool) -> Path | None:
+    """Install what a backup file holds."""
+    copy = open_copy(source)
+    try:
+        kept = copy.install(settings, nothing, replace=replace)
+    finally:
+        copy.close()
+    return None if kept is None else Path(kept)
+
+
 @pytest.fixture
 def copy(made: Path, settings: Make) -> Path:
     target = made.with_name("copy.sqlite")
@@ -437,8 +452,8 @@ def copy(made: Path, settings: Make) -> Path:
 
 def test_installing_refuses_an_existing_store_and_leaves_it(copy: Path, settings: Make, tmp_path: Path) -> None:
     with untouched(tmp_path), pytest.raises(NotAllowed, match=r"there is a store at .* already"):
-        SqliteBackend.install(copy, settings(), replace=False)
-    assert SqliteBackend.install(copy, settings("new/home.db"), replace=False) is None
+        install(copy, settings(), replace=False)
+    assert install(copy, settings("new/home.db"), replace=False) is None
     assert mode(tmp_path / "new" / "home.db") == 0o600
     backend = SqliteBackend.connect(settings("new/home.db"))
     with backend.read() as session:
@@ -457,7 +472,7 @@ def test_replacing_keeps_the_old_store_beside_the_new_one(
     if damage is not None:
         damage(made)
     old = made.read_bytes()
-    kept = SqliteBackend.install(copy, settings(), replace=True)
+    kept = install(copy, settings(), replace=True)
     assert kept is not None
     assert kept.name.startswith("home.db.before-restore-")
     assert damage is None or kept.read_bytes() == old
@@ -466,7 +481,7 @@ def test_replacing_keeps_the_old_store_beside_the_new_one(
         assert session.count() == 1_000
     backend.close()
     if damage is None:
-        before = SqliteBackend.open_copy(kept)
+        before = open_copy(kept)
         with before.read() as session:
             assert session.count() == 0
         before.close()
@@ -475,7 +490,7 @@ def test_replacing_keeps_the_old_store_beside_the_new_one(
 def test_replacing_a_store_in_use_is_busy_and_changes_nothing(copy: Path, settings: Make, tmp_path: Path) -> None:
     backend = SqliteBackend.connect(settings())
     with pytest.raises(Busy, match="is open in another process or store; close it there"):
-        SqliteBackend.install(copy, settings(), replace=True)
+        install(copy, settings(), replace=True)
     assert not list(tmp_path.glob("*before-restore*"))
     with backend.write() as session:
         assert session.count() == 1_000
@@ -485,10 +500,10 @@ def test_replacing_a_store_in_use_is_busy_and_changes_nothing(copy: Path, settin
 def test_a_damaged_backup_is_never_installed(copy: Path, settings: Make, tmp_path: Path) -> None:
     cut(copy)
     with untouched(tmp_path), pytest.raises(Corrupt, match="is cut short"):
-        SqliteBackend.install(copy, settings(), replace=True)
+        install(copy, settings(), replace=True)
     copy.unlink()
     with untouched(tmp_path), pytest.raises(BackupError, match="there is no backup at"):
-        SqliteBackend.install(copy, settings(), replace=True)
+        install(copy, settings(), replace=True)
 
 
 def test_the_log_of_a_lost_store_is_kept_and_never_played_into_another(
@@ -497,8 +512,8 @@ def test_the_log_of_a_lost_store_is_kept_and_never_played_into_another(
     made.unlink()
     (tmp_path / "home.db-wal").write_bytes(b"log of a lost file")
     with untouched(tmp_path), pytest.raises(Corrupt, match="is missing, but its log"):
-        SqliteBackend.install(copy, settings(), replace=False)
-    SqliteBackend.install(copy, settings(), replace=True)
+        install(copy, settings(), replace=False)
+    install(copy, settings(), replace=True)
     (kept,) = tmp_path.glob("*before-restore*-wal")
     assert kept.read_bytes() == b"log of a lost file"
     backend = SqliteBackend.connect(settings())

@@ -24,6 +24,7 @@ def add(subcommands: Any) -> None:
     run = subcommands.add_parser("run", help="run the contract on a backend; exit code 0 only if it is conformant")
     run.add_argument("name", help="the harness, as an installed package offers it")
     run.add_argument("--url", help="where to run instead of the harness's own place; {name} stands for each store")
+    run.add_argument("--server", help="which server the harness uses: embedded, container, timescale or a URL")
     run.add_argument("--profile", action="append", choices=_PROFILES, default=[], help="only this profile (repeatable)")
     run.add_argument("--clause", action="append", default=[], metavar="ID", help="only this clause (repeatable)")
     run.add_argument("--full", action="store_true", help="the long histories too")
@@ -74,7 +75,7 @@ def _order(args: argparse.Namespace) -> Order:
     from iotstore_conformance.harness import UnknownHarness, find_harness  # noqa: PLC0415 - heavy
     from iotstore_conformance.ledger import find_ledger  # noqa: PLC0415 - heavy
     from iotstore_conformance.manifest import manifest  # noqa: PLC0415 - heavy
-    from iotstore_conformance.places import placed  # noqa: PLC0415 - heavy
+    from iotstore_conformance.places import aimed  # noqa: PLC0415 - heavy
 
     try:
         harness = find_harness(args.name)
@@ -87,12 +88,13 @@ def _order(args: argparse.Namespace) -> Order:
         if args.profile and known[id_] not in args.profile:
             raise ConfigurationError(f"{id_} belongs to {known[id_]}", hint=f"add --profile {known[id_]}")
     return Order(
-        harness=placed(harness, args.url) if args.url else harness,
+        harness=aimed(harness, args.url, args.server),
         profiles=tuple(args.profile) or tuple(dict.fromkeys(known[id_] for id_ in args.clause)),
         clauses=tuple(args.clause),
         full=args.full,
         seed=args.seed,
         url=args.url,
+        server=args.server,
         ledger=find_ledger(args.ledger, set(known)),
     )
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from iotstore import NotAllowed, NotFound, field
-from iotstore.backend import And, Filter, NotNull
+from iotstore.backend import And, Filter, Layout, NotNull
 from iotstore_conformance.mutants.breaking import Breaking
 from iotstore_conformance.mutants.registry import mutant
 from iotstore_conformance.mutants.shapes import answers, filters, forced, leaves, swallowed
@@ -126,3 +126,7 @@ def _unprotected(breaking: Breaking) -> None:
         return And(()) if isinstance(leaf, NotNull) and leaf.column == "resolved_at" else leaf
 
     filters(breaking, lambda _, where: leaves(where, unprotected))
+
+    @breaking.wrong("writer", "delete")
+    def _delete(_self: Any, right: Any, layout: Layout, where: Filter) -> Any:
+        return right(layout, leaves(where, unprotected))

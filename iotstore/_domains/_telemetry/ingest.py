@@ -110,7 +110,8 @@ def _append(engine: Engine, transaction: Transaction, batch: Batch, conflict: On
     of_type: dict[MetricType, list[Group]] = {}
     for group in batch.groups.values():
         of_type.setdefault(group.type, []).append(group)
-    for of, groups in of_type.items():
+    # In one order for all writers, as the series of a type are: two that meet wait, and never for each other.
+    for of, groups in sorted(of_type.items()):
         if conflict is OnConflict.REPLACE:
             duplicates += sum(_keep_last(group) for group in groups)
         series, times, values = _columns(groups)

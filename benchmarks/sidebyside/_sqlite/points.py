@@ -5,42 +5,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from iotstore import Bucket, Point
+from sidebyside.byhand_records import insert_text
+from sidebyside.engine import PointsByHand, Row
+from sidebyside.moments import HOUR, micros_of
 from sidebyside.workload import EPOCH
 
-Row: TypeAlias = tuple[object, ...]
-
-HOUR: Final = 3_600_000_000
 _ROWS: Final = 500  # of one statement: more gain little
 _TYPES: Final[dict[str, type]] = {"float": float, "int64": int, "bool": bool}
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection with the guarantees that the library gives: WAL, NORMAL, references watched over."""
-    connection = sqlite3.connect(path, isolation_level=None, cached_statements=512)
-    for pragma in (
-        "journal_mode = WAL",
-        "synchronous = NORMAL",
-        "foreign_keys = ON",
-        "cache_size = -16384",
-        "temp_store = MEMORY",
-        "wal_autocheckpoint = 1000",
-        "busy_timeout = 30000",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
-
-
-def insert_text(table: str, columns: int, rows: int, ending: str = "") -> str:
-    """A statement that inserts several rows at once."""
-    row = "(" + ", ".join("?" * columns) + ")"
-    return f"INSERT INTO {table} VALUES {', '.join([row] * rows)}{ending}"  # noqa: S608 - names of our own tables
-
-
-class PointsByHand:
+class SqlitePoints(PointsByHand):
     """Points of known series in one table, written and read with one connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -50,8 +27,10 @@ class PointsByHand:
         for device, metric, of, number in self.execute("SELECT device, metric, type, id FROM series"):
             self.series[device, metric] = (number, _TYPES[of])
 
+    def number(self, device: str, metric: str) -> int:
+        return self.series[device, metric][0]
+
     def write(self, points: Sequence[Point]) -> tuple[int, int]:
-        """Check and store points in one transaction; returns how many were stored, and how many were there."""
         flat: list[object] = []
         series, epoch = self.series, EPOCH
         for index, point in enumerate(points):
@@ -90,19 +69,7 @@ class PointsByHand:
             at = end
         return self._insert(flat, len(points))
 
-    def write_columns(self, device: str, metric: str, times: Sequence[datetime], values: Sequence[float]) -> int:
-        """Check and store columns of one series in one transaction; returns how many were stored."""
-        number, _ = self.series[device, metric]
-        if any(time.tzinfo is None for time in times):
-            raise ValueError("a time has no time zone")
-        if any(value.__class__ is not float or value - value != 0.0 for value in values):
-            raise ValueError("a value is not a finite float")
-        sinces = [time - EPOCH for time in times]
-        micros = [(since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds for since in sinces]
-        return self.write_numbers(number, micros, values)
-
     def write_numbers(self, series: int, micros: Sequence[int], values: Sequence[float]) -> int:
-        """Store columns of one series that are plain numbers already, in one transaction."""
         flat: list[object] = [series] * (3 * len(micros))
         flat[1::3], flat[2::3] = micros, values
         return self._insert(flat, len(micros))[0]
@@ -126,7 +93,6 @@ class PointsByHand:
         return stored, count - stored
 
     def latest(self, device: str, metric: str) -> Point:
-        """The newest point of a series."""
         number, _ = self.series[device, metric]
         time, value = self.execute(
             "SELECT time, value FROM iotstore_points WHERE series = ? ORDER BY time DESC LIMIT 1", (number,)
@@ -134,12 +100,25 @@ class PointsByHand:
         return Point(device, metric, EPOCH + timedelta(0, 0, time), value)
 
     def last(self, device: str, metric: str, count: int) -> list[Point]:
-        """The newest points of a series, the newest first."""
         number, _ = self.series[device, metric]
         rows = self.execute(
             "SELECT time, value FROM iotstore_points WHERE series = ? ORDER BY time DESC LIMIT ?", (number, count)
         )
         return [Point(device, metric, EPOCH + timedelta(0, 0, time), value) for time, value in rows]
+
+    def rows(self, device: str, metric: str) -> list[Row]:
+        number, _ = self.series[device, metric]
+        return self.execute(
+            "SELECT time, value FROM iotstore_points WHERE series = ? ORDER BY time", (number,)
+        ).fetchall()
+
+    def size_note(self, rows: int) -> str:
+        text = "SELECT sum(pgsize) FROM dbstat WHERE name = 'iotstore_points'"
+        try:
+            (used,) = self.execute(text).fetchone()
+        except sqlite3.OperationalError:
+            return f"{rows:,} points on each side; this SQLite does not tell the size of a table"
+        return f"{rows:,} points on each side, {used / rows:.1f} bytes per point"
 
     def stream(self, device: str, metric: str) -> Iterator[Point]:
         """Every point of a series in time order."""
@@ -150,7 +129,6 @@ class PointsByHand:
         return (Point(device, metric, EPOCH + timedelta(0, 0, time), value) for time, value in rows)
 
     def hourly(self, device: str, metric: str, start: datetime, end: datetime) -> list[Bucket]:
-        """Count, mean, least and largest value by hour of UTC."""
         number, _ = self.series[device, metric]
         rows = self.execute(
             f"SELECT time / {HOUR} AS hour, count(*), avg(value), min(value), max(value) FROM iotstore_points"  # noqa: S608
@@ -168,19 +146,3 @@ class PointsByHand:
             )
             for at, count, mean, least, most in rows
         ]
-
-
-def micros_of(when: datetime) -> int:
-    """Integer microseconds since 1970."""
-    since = when - EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-
-
-def micros_or_none(when: datetime | None) -> int | None:
-    """The same, where there may be no time."""
-    return None if when is None else micros_of(when)
-
-
-def instant(micros: int) -> datetime:
-    """The instant of integer microseconds since 1970."""
-    return EPOCH + timedelta(0, 0, micros)

@@ -1,0 +1,58 @@
+"""``iotstore timescale ...``: a plugin of the command line. What it needs is imported when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from iotstore.backend import ConfigurationError
+from iotstore.cli.plugins import add_store, duration, store_settings
+from iotstore.hookspecs import hookimpl
+
+
+@hookimpl
+def iotstore_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]  # unnamed in argparse
+) -> None:
+    """Add ``timescale`` with its action ``setup``."""
+    parser = commands.add_parser(
+        "timescale",
+        help="let TimescaleDB keep the points of a PostgreSQL store",
+        description="Let TimescaleDB keep the points of a PostgreSQL store.",
+    )
+
+    def show(_: argparse.Namespace) -> int:
+        parser.print_help()
+        return 2
+
+    parser.set_defaults(run=show)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    setup = actions.add_parser(
+        "setup",
+        help="make the points a hypertable, without losing one",
+        description="Make the points of a store a hypertable, in one transaction. Run it again to change the chunks.",
+    )
+    add_store(setup)
+    setup.add_argument("--dry-run", action="store_true", help="print every statement, and change nothing")
+    setup.add_argument("--force", action="store_true", help="also while the store is open: its other users wait")
+    setup.add_argument("--chunk", type=duration, metavar="7d", help="how much time a new chunk holds (7d at first)")
+    setup.add_argument("--compress-after", type=duration, metavar="30d", help="needs the Timescale edition")
+    setup.add_argument("--retain", type=duration, metavar="1y", help="needs the Timescale edition")
+    setup.set_defaults(run=run_setup)
+
+
+def run_setup(args: argparse.Namespace) -> int:
+    """Set up the store, and say what was done. Exit code 1 if something that was asked for was not."""
+    backend, settings = store_settings(args)
+    if backend.name != "postgresql":
+        raise ConfigurationError(
+            f"{settings.display} is no PostgreSQL store", hint="name one by --url postgresql://user@host/database"
+        )
+    from iotstore_postgres._hypertable import Wanted, setup  # noqa: PLC0415 - the driver, which is there by now
+
+    wanted = Wanted(args.chunk, args.compress_after, args.retain)
+    done = setup(settings, wanted, force=args.force, dry_run=args.dry_run)
+    lines = [f"{text};" for text in done.statements] if args.dry_run else [done.summary]
+    lines += [f"-- not done: {reason}" if args.dry_run else f"not done: {reason}" for reason in done.left_out]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return 1 if done.left_out else 0

@@ -1,0 +1,203 @@
+"""Turning a store's points into a hypertable of TimescaleDB, in one transaction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from typing import Any, Final, NamedTuple
+
+import psycopg
+
+from iotstore.backend import Busy, ConfigurationError, EngineError, NotAllowed, Settings
+from iotstore_postgres import _chunks, _schema, _swap
+from iotstore_postgres._errors import translating
+from iotstore_postgres._options import quoted
+from iotstore_postgres._partitions import ALL, COLUMNS, HOLD
+from iotstore_postgres._scratch import Connection, ask, connect_to, told
+
+#: How much time a chunk holds where nothing else is said.
+CHUNK: Final = timedelta(days=7)
+_SHORTEST, _LONGEST = timedelta(minutes=1), timedelta(days=3650)
+#: The least TimescaleDB: it has ``by_range``.
+_MINIMUM: Final = (2, 13)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_PATIENCE: Final = "30s"
+#: The table while it is emptied.
+_OLD: Final = "iotstore_points_plain"
+#: Of the table whose place is taken: its owner, and what others may do with it.
+_OWNER: Final = (
+    "SELECT quote_ident(pg_catalog.pg_get_userbyid(relowner)) FROM pg_catalog.pg_class"
+    " WHERE oid = 'iotstore_points'::regclass"
+)
+_GRANTS: Final = (
+    "SELECT format('GRANT %s ON iotstore_points TO %s%s', a.privilege_type,"
+    " CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END,"
+    " CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
+    " FROM pg_catalog.pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS a"
+    " WHERE c.oid = 'iotstore_points'::regclass AND a.grantee <> c.relowner ORDER BY 1"
+)
+_COUNTS: Final = f"SELECT (SELECT count(*) FROM {_OLD}), (SELECT count(*) FROM {ALL})"  # noqa: S608 - constants
+_NOW: Final = (
+    "CREATE OR REPLACE FUNCTION iotstore_now() RETURNS bigint LANGUAGE sql STABLE"
+    " AS 'SELECT (extract(epoch FROM pg_catalog.now()) * 1000000)::bigint'"
+)
+
+Run = Callable[[str], list[tuple[Any, ...]]]
+
+
+class Wanted(NamedTuple):
+    """What was asked for; None where nothing was said."""
+
+    chunk: timedelta | None = None
+    compress_after: timedelta | None = None
+    retain: timedelta | None = None
+
+
+class Done(NamedTuple):
+    """What was done, or in a dry run would be: every statement, a sentence, and what was asked for in vain."""
+
+    statements: tuple[str, ...]
+    summary: str
+    left_out: tuple[str, ...]
+
+
+class Server(NamedTuple):
+    """TimescaleDB as the database has it."""
+
+    functions: str
+    licence: str
+
+
+def setup(settings: Settings, wanted: Wanted, *, force: bool, dry_run: bool) -> Done:
+    """Make the points of a store a hypertable; where they are one, give new chunks the interval that is wanted.
+
+    Nothing is changed by a dry run, nor by an error. Without *force* a store that is open elsewhere is Busy.
+    """
+    if wanted.chunk is not None and not _SHORTEST <= wanted.chunk <= _LONGEST:
+        raise ConfigurationError(f"a chunk can't hold {wanted.chunk}", hint="give it from one minute to ten years")
+    schema = _swap.schema_of(settings)
+    with closing(connect_to(settings)) as connection:
+        _schema.prepare(connection, schema, create=False)
+        with translating():
+            ask(connection, f"SET search_path = {quoted(schema)}")
+            server = _found(connection)
+            statements: list[str] = []
+            run = _runner(connection, statements, dry_run=dry_run)
+            with connection.transaction():
+                plain = _chunks.interval(connection) is None
+                if plain:
+                    _hold(run, settings, schema, force=force)
+                summary = _change(connection, server, wanted.chunk, run)
+            if statements:
+                statements[:] = [f"SET search_path = {quoted(schema)}", "BEGIN", *statements, "COMMIT"]
+                if plain:
+                    run(f"ANALYZE {ALL}")
+    return Done(tuple(statements), summary, tuple(_left_out(server, wanted)))
+
+
+def _found(connection: Connection) -> Server:
+    found = told(connection, "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'timescaledb'")
+    if found is None:
+        offered = told(
+            connection, "SELECT default_version FROM pg_catalog.pg_available_extensions WHERE name = 'timescaledb'"
+        )
+        if offered is None:
+            raise NotAllowed(
+                "this server has no TimescaleDB; nothing was changed",
+                hint="install it on the server's machine, or go on without it: the answers are the same",
+            )
+        raise NotAllowed(
+            f"the database {connection.info.dbname} has no extension timescaledb; nothing was changed",
+            hint="let a superuser run in it: CREATE EXTENSION timescaledb WITH SCHEMA public",
+        )
+    version = tuple(int(part) for part in re.findall(r"\d+", found)[:2])
+    if version < _MINIMUM:
+        raise NotAllowed(f"TimescaleDB {found} is too old; nothing was changed", hint="update it to 2.13 or newer")
+    return Server(
+        told(connection, _chunks.FUNCTIONS),
+        told(connection, "SELECT pg_catalog.current_setting('timescaledb.license')"),
+    )
+
+
+def _hold(run: Run, settings: Settings, schema: str, *, force: bool) -> None:
+    """From here on nobody else changes the schema, makes a partition, or looks at a point."""
+    name = "'" + schema.replace("'", "''") + "'"
+    try:
+        run("SET LOCAL lock_timeout = '3s'")  # a server notices a moment later that a store was closed
+        if not force:
+            run(f"SELECT pg_advisory_xact_lock(hashtextextended('iotstore ' || {name}, 1))")
+    except psycopg.errors.LockNotAvailable as error:
+        raise Busy(
+            f"{settings.display} is open in another process or store",
+            hint="close it there; or use --force, then its users wait meanwhile",
+        ) from error
+    try:
+        run(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+        run(f"SELECT pg_advisory_xact_lock(hashtextextended('iotstore ' || {name}, 0))")
+        run(HOLD)
+        run(f"LOCK TABLE {ALL} IN ACCESS EXCLUSIVE MODE")
+        run("SET LOCAL lock_timeout = 0")
+    except psycopg.errors.LockNotAvailable as error:
+        raise Busy(
+            f"{settings.display} is in use: a transaction or a snapshot holds its points",
+            hint="try again when it has ended; nothing was changed",
+        ) from error
+
+
+def _runner(connection: Connection, statements: list[str], *, dry_run: bool) -> Run:
+    """A function that runs a statement and returns its rows, or in a dry run only takes it down."""
+
+    def run(text: str) -> list[tuple[Any, ...]]:
+        statements.append(text)
+        return [] if dry_run else ask(connection, text)
+
+    return run
+
+
+def _change(connection: Connection, server: Server, chunk: timedelta | None, run: Run) -> str:
+    """Run what is necessary, and say in a sentence what that was."""
+    width = (chunk or CHUNK) // _MICROSECOND
+    interval = _chunks.interval(connection)
+    if interval is not None:
+        if chunk is None or interval == width:
+            return f"nothing to do: the points are in a hypertable with chunks of {_written(interval)}"
+        run(f"SELECT {server.functions}.set_chunk_time_interval('{ALL}', {width})")
+        return f"new chunks hold {_written(width)}, instead of {_written(interval)}; those that are there stay"
+    owner, grants = told(connection, _OWNER), [row[0] for row in ask(connection, _GRANTS)]
+    run(f"ALTER TABLE {ALL} RENAME TO {_OLD}")
+    run(f"ALTER INDEX {ALL}_pkey RENAME TO {_OLD}_pkey")
+    run(f"CREATE TABLE {ALL} ({COLUMNS}, PRIMARY KEY (series, time))")
+    run(_NOW)
+    run(
+        f"SELECT {server.functions}.create_hypertable('{ALL}', {server.functions}.by_range('time', {width}),"
+        " create_default_indexes => false)"
+    )
+    run(f"SELECT {server.functions}.set_integer_now_func('{ALL}', 'iotstore_now')")
+    for text in (f"ALTER TABLE {ALL} OWNER TO {owner}", f"ALTER FUNCTION iotstore_now() OWNER TO {owner}", *grants):
+        run(text)
+    run(f"INSERT INTO {ALL} SELECT * FROM {_OLD}")  # noqa: S608 - constants
+    count = 0
+    for before, count in run(_COUNTS):  # none in a dry run
+        if before != count:
+            raise EngineError(f"of {before} points {count} are in the hypertable; nothing was changed")
+    run(f"DROP TABLE {_OLD}")
+    return f"{count} points are in a hypertable now, with chunks of {_written(width)}"
+
+
+def _left_out(server: Server, wanted: Wanted) -> list[str]:
+    asked = {"--compress-after": wanted.compress_after, "--retain": wanted.retain}
+    instead = {
+        "--compress-after": "the points stay as they are",
+        "--retain": "use `iotstore retention --apply`, which keeps the latest values right too",
+    }
+    if server.licence == "apache":
+        why = "needs TimescaleDB's Timescale edition, and this server runs the Apache edition"
+    else:
+        why = "sets a policy of TimescaleDB's Timescale edition, which this version of iotstore does not do"
+    return [f"{name} {why}; {instead[name]}" for name, value in asked.items() if value is not None]
+
+
+def _written(microseconds: int) -> str:
+    return str(timedelta(microseconds=microseconds)).removesuffix(", 0:00:00")

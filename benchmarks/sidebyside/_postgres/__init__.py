@@ -1,0 +1,1 @@
+"""PostgreSQL, and the same work with `psycopg` alone."""

@@ -1,0 +1,1 @@
+"""SQLite, and the same work with `sqlite3` alone."""
