@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, overload
+from typing import Any, Final, Self, TypeVar, cast, overload
 
 import pluggy  # noqa: TID253 - this module is loaded by open() only
 
@@ -194,12 +194,14 @@ class Store:
     def explain(self, question: Callable[[Store], object]) -> list[Explained]:
         """Every statement that a question sends to the engine, with the engine's plan: ``store.explain(lambda s:
         s.telemetry.latest("cam-1"))``. The question is asked for real, and may only read."""
-        told: Counter[Explained] = Counter()
-        with explaining(self._engine.backend, lambda one: told.update([one])) as session:
+        told: list[Explained] = []
+        guard = self._engine.guard
+        with explaining(self._engine.backend, told.append) as inner:
+            session = inner if guard is None else guard.reads(inner)
             answer = question(Store(self._engine.bound(session), self.url, self._hooks))
             if isinstance(answer, Iterator):  # a stream sends its statement when its first record is asked for
-                next(answer, None)
-        return [one._replace(times=times) for one, times in told.items()]
+                next(cast("Iterator[object]", answer), None)
+        return [one._replace(times=times) for one, times in Counter(told).items()]
 
     def on_commit(self, callback: CommitCallback) -> Callable[[], None]:
         """Call *callback* with the changes of every committed transaction; returns a function that ends it."""
