@@ -10,7 +10,7 @@ from iotstore.backend import IMPLIED, Capability
 NEEDS: Final[Mapping[str, str]] = {
     "ADM-002": "range_filters",
     "ADM-003": "integrity_check optimisation",
-    "ADM-004": "mass_updates optimisation",
+    "ADM-004": "mass_updates mass_deletes optimisation",
     "ADM-005": "range_filters missing_filters alternatives field_order generated_ids references extremes",
     "ADM-006": "range_filters missing_filters alternatives field_order generated_ids compare_and_set extremes",
     "ADM-007": (
@@ -91,7 +91,7 @@ NEEDS: Final[Mapping[str, str]] = {
     "CNC-009": "many_handles generated_ids references keep_existing mass_deletes erase_points",
     "CNC-010": "many_handles generated_ids references",
     "CNC-012": "generated_ids keep_existing",
-    "CNC-013": "generated_ids references mass_updates",
+    "CNC-013": "generated_ids references mass_updates mass_deletes",
     "CNC-101": "compare_and_set",
     "CNC-102": "many_handles compare_and_set",
     "CNC-103": "many_handles",
@@ -118,8 +118,8 @@ NEEDS: Final[Mapping[str, str]] = {
     "DEV-009": "range_filters generated_ids references distinct_counts sums",
     "DEV-010": "references",
     "DEV-011": "references",
-    "DEV-012": "references",
-    "DEV-013": "range_filters field_order descending_order generated_ids references",
+    "DEV-012": "references mass_deletes",
+    "DEV-013": "range_filters field_order descending_order generated_ids references mass_deletes",
     "DEV-014": "generated_ids references keep_existing mass_deletes erase_points point_counts",
     "DEV-015": "references",
     "DEV-016": "references",
@@ -155,7 +155,7 @@ NEEDS: Final[Mapping[str, str]] = {
     "FLT-011": "generated_ids references keep_existing",
     "FLT-012": "text_search",
     "FLT-013": "range_filters missing_filters alternatives field_order descending_order generated_ids",
-    "FLT-014": "generated_ids references compare_and_set",
+    "FLT-014": "generated_ids references compare_and_set mass_deletes",
     "FLT-015": "generated_ids references keep_existing point_counts point_transactions",
     "FLT-016": "field_order generated_ids references",
     "FLT-018": "merge_fill merge_keep merge_extremes",
@@ -179,14 +179,14 @@ NEEDS: Final[Mapping[str, str]] = {
         "mass_updates mass_deletes wide_integers grouping sums"
     ),
     "MOD-002": (
-        "generated_ids references keep_existing merge_fill merge_keep wide_integers empty_texts "
-        "integer_points boolean_points text_points replace_points strict_points late_points fine_points "
-        "far_points erase_points point_counts point_transactions"
+        "generated_ids references keep_existing merge_fill merge_keep wide_integers empty_texts integer_points "
+        "boolean_points text_points replace_points strict_points late_points fine_points far_points erase_points "
+        "point_counts point_transactions"
     ),
     "PAG-001": "field_order descending_order",
     "PAG-002": "field_order descending_order",
     "PAG-003": "range_filters missing_filters alternatives field_order descending_order",
-    "PAG-004": "range_filters missing_filters alternatives field_order descending_order mass_updates",
+    "PAG-004": "range_filters missing_filters alternatives field_order descending_order mass_updates mass_deletes",
     "PAG-005": "range_filters",
     "PAG-007": "field_order",
     "PAG-008": "range_filters missing_filters alternatives",
@@ -207,22 +207,21 @@ NEEDS: Final[Mapping[str, str]] = {
     "RCP-023": "generated_ids keep_existing",
     "RCP-024": "missing_filters generated_ids keep_existing mass_deletes",
     "RCP-025": "generated_ids references keep_existing",
-    "REC-002": "mass_updates",
     "REC-004": "merge_fill merge_keep merge_extremes",
     "REC-005": "text_search",
     "REC-007": "range_filters mass_updates mass_deletes",
-    "REC-011": "compare_and_set mass_updates",
-    "REC-012": "compare_and_set mass_updates",
+    "REC-011": "compare_and_set mass_updates mass_deletes",
+    "REC-012": "compare_and_set mass_updates mass_deletes",
     "REC-020": "generated_ids",
     "REC-021": "many_handles missing_filters generated_ids mass_deletes",
     "REC-030": "generated_ids references",
-    "REC-031": "generated_ids references mass_updates",
-    "REC-032": "missing_filters generated_ids references mass_updates",
+    "REC-031": "generated_ids references mass_updates mass_deletes",
+    "REC-032": "missing_filters generated_ids references mass_updates mass_deletes",
     "REC-033": "generated_ids unique_rules",
     "REC-034": "tag_filters field_order descending_order",
     "TEL-001": (
-        "generated_ids references keep_existing merge_fill merge_keep wide_integers integer_points "
-        "boolean_points text_points fine_points"
+        "generated_ids references keep_existing merge_fill merge_keep wide_integers integer_points boolean_points "
+        "text_points fine_points"
     ),
     "TEL-002": "generated_ids references keep_existing point_counts",
     "TEL-003": "generated_ids references keep_existing point_counts",
@@ -263,8 +262,10 @@ NEEDS: Final[Mapping[str, str]] = {
     "TEL-054": "generated_ids references keep_existing",
     "TXN-001": "generated_ids references",
     "TXN-002": "generated_ids references keep_existing text_points point_transactions",
+    "TXN-003": "mass_deletes",
     "TXN-008": "generated_ids references keep_existing boolean_points point_transactions",
     "TXN-022": "generated_ids references keep_existing point_counts point_snapshots",
+    "TXN-030": "mass_deletes",
     "VAL-001": "empty_texts",
     "VAL-003": "range_filters field_order descending_order empty_texts",
     "VAL-007": "text_search",

@@ -133,7 +133,7 @@ def test_the_demo_works_in_memory_without_a_backup(cli: Cli) -> None:
     answer = cli("demo", "--days", "1", "--url", "sqlite://:memory:")
 
     assert answer.code == 0
-    assert "no place beside it for a backup" in answer.out
+    assert "so there is no place for a backup" in answer.out
 
 
 def test_flows_that_retention_deleted_are_not_called_there(cli: Cli) -> None:
