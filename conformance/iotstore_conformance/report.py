@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from datetime import date, datetime
 from pathlib import Path
@@ -184,6 +185,9 @@ def read_report(path: Path) -> Report:
 def schema() -> dict[str, object]:
     """The JSON schema of reports."""
     (made,), parts = msgspec.json.schema_components([Report], ref_template="#/$defs/{name}")
+    for part in parts.values():  # some Pythons take the margin of a docstring off, others leave it
+        if "description" in part:
+            part["description"] = inspect.cleandoc(part["description"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,
