@@ -35,10 +35,13 @@ def test_hundreds_of_flipped_bits_are_no_surprise():
 @pytest.mark.parametrize("id_", ["BRK-001", "BRK-002", "BRK-003"])
 def test_a_store_that_starts_empty_where_its_file_is_damaged_is_caught(id_):
     def opens(url, **options):
+        store = None
         try:
             store = HARNESS.open(url, **options)
             store.records("suite_sample").list()
         except StoreError:
+            if store is not None:
+                store.close()
             for path in Path(url.removeprefix("sqlite:///")).parent.iterdir():
                 path.unlink()
             return HARNESS.open(url, **options)
