@@ -55,10 +55,22 @@ def test_the_tests_run_on_every_interpreter() -> None:
     assert "nox -s tests-${{ matrix.python }}" in commands("tests")
 
 
-def test_every_other_session_that_plain_nox_runs_is_a_check_of_its_own() -> None:
+def plain_sessions() -> set[str]:
     plain = re.search(r"nox\.options\.sessions = (\[.*\])", NOXFILE.read_text("utf-8"))
     assert plain is not None
-    named = set(ast.literal_eval(plain[1])) - {"tests", "conformance"}
+    return set(ast.literal_eval(plain[1]))
+
+
+def test_the_two_lanes_of_ci_run_every_session_of_plain_nox_once() -> None:
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    lanes = re.findall(r"python -m nox --report \S+ -s ([a-z ]+?)(?: >| \|\|)", script)
+
+    assert len(lanes) == 2
+    assert sorted(" ".join(lanes).split()) == sorted(plain_sessions())
+
+
+def test_every_other_session_that_plain_nox_runs_is_a_check_of_its_own() -> None:
+    named = plain_sessions() - {"tests", "conformance"}
 
     assert set(matrix("checks")["session"]) == named | {"workflow"}
     assert set(matrix("checks")["session"]) <= set(sessions())
