@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -67,8 +67,10 @@ class Statistics:
 class Admin:
     """Health, statistics, retention, optimisation, migrations."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, more: Sequence[Callable[[], list[Check]]] = ()) -> None:
         self._engine = engine
+        #: Checks of what hangs on the store.
+        self._more = tuple(more)
 
     def health(self) -> Health:
         """A quick look that reads little, good for a monitoring endpoint. It never raises for a store in trouble:
@@ -84,6 +86,8 @@ class Admin:
             checks.append(Check("answers", status, f"in {seconds * 1000:.1f} ms"))
             checks += backend.health()
             checks.append(self._schema_check())
+            for look in self._more:
+                checks += look()
         except StoreError as error:
             checks.append(Check("answers", "failed", str(error)))
         statuses = {check.status for check in checks}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
+from iotstore._domains.contacts import note_contacts
 from iotstore._engine.collection import Collection
 from iotstore._engine.engine import Engine
+from iotstore._engine.transaction import Transaction
 from iotstore._kinds.network import CONNECTIONS, Connection
 from iotstore._query.expressions import Where, field
 from iotstore._query.grouping import count, every, part, sum_
+from iotstore._waist.layout import Row
 from iotstore.errors import NotFound
 
 _SUMS: Final = {"connections": count(), "sent": sum_("bytes_sent"), "received": sum_("bytes_received")}
@@ -54,10 +57,16 @@ class HeatCell:
 
 
 class Connections(Collection[Connection]):
-    """Network flows of devices. Ids are given by the store."""
+    """Network flows of devices. Ids are given by the store.
+
+    Storing a flow notes the contact with the device that has its destination's address at that moment.
+    """
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine, CONNECTIONS)
+
+    def _added(self, transaction: Transaction, rows: Sequence[Row]) -> None:
+        note_contacts(self._engine, transaction, rows)
 
     def recent(self, within: timedelta = timedelta(hours=1), *, limit: int | None = None) -> list[Connection]:
         """Flows of the last time, the newest first."""

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from iotstore import _values as values
-from iotstore._domains._telemetry.aggregating import Question, aggregate
+from iotstore._domains._telemetry.aggregating import Consistency, Question, aggregate
 from iotstore._domains._telemetry.batch import sort_points
 from iotstore._domains._telemetry.catalogue import delete_series
 from iotstore._domains._telemetry.incoming import Incoming
@@ -109,6 +109,7 @@ class Telemetry(TelemetryReads):
         fill: str | float = "none",
         zone: str | None = None,
         exact: bool = False,
+        consistency: Consistency = "current",
     ) -> list[Bucket]:
         """A value per function and bucket of time, for one device, several, or all that have the metric (None).
 
@@ -119,11 +120,14 @@ class Telemetry(TelemetryReads):
         stands in buckets without points: "none" (they are left out), "null", "previous", "linear", or a number. With
         *exact* sums and means of doubles are rounded once. Ordered by device key, then time; all of it is one state
         of the store.
+
+        ``consistency="materialized"`` accepts what a database has summarised before: changes of points that are old
+        enough to be summarised may be missing for a while. No summaries, the same answer as ``"current"``.
         """
         devices = [device] if isinstance(device, str) else device
         if devices is not None and not hasattr(devices, "__iter__"):
             raise values.wrong_type("the key of a device, several, or None", device, "device")
-        question = Question(metric, every, start, end, functions, fill, zone, exact)
+        question = Question(metric, every, start, end, functions, fill, zone, exact, consistency)
         return aggregate(self._engine, self._finder, devices, question)
 
     def define(self, metric: Metric) -> Metric:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from iotstore._engine import references
@@ -81,6 +81,7 @@ def add(
     on_invalid: OnInvalid,
     on_conflict: KeepOrError,
     ids: bool,
+    added: Callable[[Transaction, Sequence[Row]], None] | None = None,
 ) -> Receipt:
     """Insert records. A key that is there, or comes twice in the batch, is a duplicate (the first wins) or an error."""
     batch = encode(engine, transaction, kind, records)
@@ -100,6 +101,8 @@ def add(
         stored += len(chunk) - len(left_out)
     if kind.tracked:
         _note_inserts(transaction, kind, rows, kept_out)
+    if added is not None:
+        added(transaction, [row for place, row in enumerate(rows) if place not in kept_out] if kept_out else rows)
     numbers: tuple[int, ...] | None = None
     if ids and kind.generated:
         at = kind.layout.position[kind.generated]

@@ -11,6 +11,7 @@ import msgspec
 from iotstore import _values as values
 from iotstore._engine.engine import Engine
 from iotstore._engine.receipts import Receipt
+from iotstore._engine.repeating import repeating
 from iotstore._engine.transaction import Transaction
 from iotstore._kinds.system import CLAIMS, Claim
 from iotstore._waist.filters import Compare, Op
@@ -36,10 +37,18 @@ def payload_digest(what: str, payload: object) -> str:
 def run(engine: Engine, key: str | None, digest: Callable[[], str], work: Callable[[Transaction], Receipt]) -> Receipt:
     """Do *work* in a transaction; under a *key* that was used before return the first receipt instead."""
     if key is None:
-        with engine.writing() as transaction:
-            return work(transaction)
-    codec = engine.codec(CLAIMS)
+        return repeating(engine, lambda: _unclaimed(engine, work))
     claim = Claim(key=values.check_text(key, "idempotency_key"), time=engine.clock.now(), digest=digest())
+    return repeating(engine, lambda: _claimed(engine, claim, work))
+
+
+def _unclaimed(engine: Engine, work: Callable[[Transaction], Receipt]) -> Receipt:
+    with engine.writing() as transaction:
+        return work(transaction)
+
+
+def _claimed(engine: Engine, claim: Claim, work: Callable[[Transaction], Receipt]) -> Receipt:
+    codec = engine.codec(CLAIMS)
     row = codec.encode(claim, 0, 0)
     with engine.writing() as transaction:
         session = transaction.session

@@ -12,6 +12,7 @@ from iotstore._engine.aggregates import Question, run_aggregate
 from iotstore._engine.batches import KeepOrError, key_exists, refuse_reference
 from iotstore._engine.engine import Engine
 from iotstore._engine.receipts import OnInvalid, Receipt, check_on_invalid
+from iotstore._engine.repeating import repeated
 from iotstore._engine.transaction import Transaction
 from iotstore._kinds.kind import VERSION, Kind, Record
 from iotstore._query import paging
@@ -36,6 +37,7 @@ class Collection(Generic[R]):
         #: The kind of the records.
         self.kind = kind
 
+    @repeated
     def add(self, record: R) -> R:
         """Store a new record, returned as stored. Conflict if its key exists, UnknownReference if it points nowhere."""
         kind = self.kind
@@ -49,8 +51,10 @@ class Collection(Generic[R]):
                 raise key_exists(kind, kind.layout.key_of(row)) from error
             if kind.tracked:
                 transaction.changed(kind, kind.layout.key_of(row), row[-1], "insert")
+            self._added(transaction, [row])
         return self._codec.decode(row)
 
+    @repeated
     def put(self, record: R) -> R:
         """Store a record, or merge it into the one with its key by the kind's rules. Returns what is stored now."""
         kind = self.kind
@@ -89,7 +93,14 @@ class Collection(Generic[R]):
             idempotency_key,
             lambda: claims.payload_digest(f"add {self.kind.name}", batch),
             lambda transaction: batches.add(
-                self._engine, transaction, self.kind, batch, on_invalid=on_invalid, on_conflict=on_conflict, ids=ids
+                self._engine,
+                transaction,
+                self.kind,
+                batch,
+                on_invalid=on_invalid,
+                on_conflict=on_conflict,
+                ids=ids,
+                added=self._added,
             ),
         )
 
@@ -131,6 +142,7 @@ class Collection(Generic[R]):
             rows = session.get_many(self.kind.layout, held)
         return [None if row is None else self._codec.decode(row) for row in rows]
 
+    @repeated
     def update(self, key: object, /, *, expected: int | None = None, **changes: object) -> R:
         """Set fields of one record and return it. NotFound for an unknown key; with *expected* VersionConflict when
         the record has another version by now."""
@@ -147,6 +159,7 @@ class Collection(Generic[R]):
                 transaction.changed(self.kind, held, touched[0].version, "update")
         return self._codec.decode(row)
 
+    @repeated
     def update_where(self, where: Where, /, **changes: object) -> int:
         """Set fields of every matching record; returns how many there were."""
         lowered = lower(self._codec, where)
@@ -159,6 +172,7 @@ class Collection(Generic[R]):
                     transaction.changed(self.kind, one.key, one.version, "update")
         return len(touched)
 
+    @repeated
     def delete(self, key: object, *, expected: int | None = None) -> None:
         """Delete one record. NotFound for an unknown key, StillReferenced if others point to it and may not be left."""
         held = self._codec.key(key)
@@ -166,6 +180,7 @@ class Collection(Generic[R]):
             if not references.delete(self._engine, transaction, self.kind, self._guard(held, expected)):
                 raise self._why_untouched(key, transaction.session.get(self.kind.layout, held), expected)
 
+    @repeated
     def delete_where(self, where: Where) -> int:
         """Delete every matching record; returns how many there were."""
         lowered = lower(self._codec, where)
@@ -239,6 +254,9 @@ class Collection(Generic[R]):
         lowered = lower(self._codec, where)
         question = Question(measures, by, lowered, order, limit, start, end, exact)
         return run_aggregate(self._engine, self._codec, question)
+
+    def _added(self, transaction: Transaction, rows: Sequence[Row]) -> None:
+        """Called with new rows in the transaction that stores them, for what follows from them."""
 
     def _encode(self, record: R) -> Row:
         """The row of a record, checked before anything is locked for it."""

@@ -14,6 +14,7 @@ from iotstore._engine.guard import Guard
 from iotstore._engine.numbers import Blocks, Versions
 from iotstore._engine.transaction import Hooks, Transaction
 from iotstore._kinds.codec import Codec
+from iotstore._kinds.graphed import Graphed
 from iotstore._kinds.kind import Kind, Record
 from iotstore._waist.capabilities import Capability
 from iotstore._waist.contract import Backend, ReadSession, Settings
@@ -54,11 +55,14 @@ class Engine:
         *,
         strict_metrics: bool = False,
         settings: Settings | None = None,
+        graph: Graphed | None = None,
     ) -> None:
         self.backend = backend
         #: What the backend was opened with; backups are proven near that place.
         self.settings = settings
         self.kinds = dict(kinds)
+        #: What the kinds make of the graph.
+        self.graph = graph or Graphed(self.kinds)
         self.clock = clock
         self.hooks = hooks
         self.strict_metrics = strict_metrics
@@ -87,6 +91,7 @@ class Engine:
             self.hooks,
             strict_metrics=self.strict_metrics,
             settings=self.settings,
+            graph=self.graph,
         )
         twin._codecs = self._codecs
         twin.bound_to = session

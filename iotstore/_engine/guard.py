@@ -13,6 +13,7 @@ from iotstore._waist.buckets import Buckets
 from iotstore._waist.capabilities import Capabilities, Capability
 from iotstore._waist.contract import Backend, ReadSession, SeriesReader, SeriesWriter, WriteSession
 from iotstore._waist.filters import Filter
+from iotstore._waist.graph import GraphReader, GraphWriter
 from iotstore._waist.layout import Holding, Key, Layout, Row, Type, Value
 from iotstore._waist.partials import Partials
 from iotstore._waist.queries import Aggregate, Appended, Columns, OnConflict, PointType, Select, Touched, Upserted
@@ -32,6 +33,7 @@ ELSEWHERE: Final = frozenset(
         Capability.MANY_PROCESSES,
         Capability.ATOMIC_MIGRATIONS,
         Capability.SERIES,
+        Capability.GRAPH,
         Capability.NATIVE_BACKUP,
         Capability.NATIVE_RESTORE,
         Capability.INTEGRITY_CHECK,
@@ -142,6 +144,12 @@ class GuardedReads(_Reading[ReadSession], ReadSession):
             self.guard.check((Capability.POINT_SNAPSHOTS,))
         return GuardedPoints(self.guard, self.inner)
 
+    def graph(self) -> GraphReader:
+        """The power to read edges."""
+        if not isinstance(self.inner, GraphReader):
+            raise EngineError("the backend claims graph, but its sessions can't read edges")
+        return self.inner
+
 
 class GuardedWrites(_Reading[WriteSession], WriteSession):
     """A transaction that refuses what its backend lacks."""
@@ -158,6 +166,12 @@ class GuardedWrites(_Reading[WriteSession], WriteSession):
         if self._shared:
             self.guard.check((Capability.POINT_TRANSACTIONS,))
         return GuardedWrittenPoints(self.guard, self.inner)
+
+    def graph(self) -> GraphWriter:
+        """The power to write edges."""
+        if not isinstance(self.inner, GraphWriter):
+            raise EngineError("the backend claims graph, but its sessions can't write edges")
+        return self.inner
 
     def insert(self, layout: Layout, row: Row) -> None:
         self.guard.check(uses.of_rows(layout, (row,), self.guard.holds))
@@ -180,6 +194,9 @@ class GuardedWrites(_Reading[WriteSession], WriteSession):
     def delete(self, layout: Layout, where: Filter) -> list[Touched]:
         self.guard.check(uses.of_delete(layout, where))
         return self.inner.delete(layout, where)
+
+    def shed_records(self, layout: Layout, end: int) -> int:
+        return self.inner.shed_records(layout, end)
 
     def reserve(self, counter: str, count: int) -> int:
         self.guard.check((Capability.GENERATED_IDS,))
@@ -242,6 +259,11 @@ class GuardedPoints(SeriesReader):
 
     def fold(self, series: Sequence[tuple[int, PointType]], buckets: Buckets, *, edges: bool) -> list[Partials]:
         return self.inner.fold(series, buckets, edges=edges)
+
+    def fold_materialized(
+        self, series: Sequence[tuple[int, PointType]], buckets: Buckets, *, edges: bool
+    ) -> list[Partials]:
+        return self.inner.fold_materialized(series, buckets, edges=edges)
 
 
 class GuardedWrittenPoints(GuardedPoints, SeriesWriter):

@@ -163,7 +163,8 @@ def _declared_steps(found: KindPlan, old: Layout) -> dict[str, Column]:
 
 def _compare(found: KindPlan, old: Layout, columns: Mapping[str, Column]) -> None:
     kind, layout = found.kind, found.kind.layout
-    if old.key != layout.key or old.version != layout.version:
+    # Records that begin to be tracked get the version 0; those that no longer are would lose theirs.
+    if old.key != layout.key or old.version not in (None, layout.version):
         raise MigrationNeeded(
             f"kind {kind.name} has another key or tracking than stored", hint="declare a new kind and copy its records"
         )

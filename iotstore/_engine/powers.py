@@ -7,6 +7,7 @@ from collections.abc import Callable
 from iotstore._engine.guard import GuardedReads, GuardedWrites
 from iotstore._waist.capabilities import Capability
 from iotstore._waist.contract import Backend, Explained, Explains, ReadSession, SeriesReader, SeriesWriter, WriteSession
+from iotstore._waist.graph import GraphReader, GraphWriter
 from iotstore.errors import EngineError
 
 
@@ -28,6 +29,26 @@ def series_writer(backend: Backend, session: WriteSession) -> SeriesWriter:
     if isinstance(session, GuardedWrites):
         return session.points()
     raise EngineError(f"backend {backend.name} claims series, but its sessions can't write points")
+
+
+def graph_reader(backend: Backend, session: ReadSession) -> GraphReader:
+    """The session's power to read edges; Unsupported where the backend does not claim GRAPH."""
+    backend.capabilities.require(Capability.GRAPH)
+    if isinstance(session, GraphReader):
+        return session
+    if isinstance(session, GuardedReads | GuardedWrites):
+        return session.graph()
+    raise EngineError(f"backend {backend.name} claims graph, but its sessions can't read edges")
+
+
+def graph_writer(backend: Backend, session: WriteSession) -> GraphWriter:
+    """The session's power to write edges; Unsupported where the backend does not claim GRAPH."""
+    backend.capabilities.require(Capability.GRAPH)
+    if isinstance(session, GraphWriter):
+        return session
+    if isinstance(session, GuardedWrites):
+        return session.graph()
+    raise EngineError(f"backend {backend.name} claims graph, but its sessions can't write edges")
 
 
 def explaining(backend: Backend, told: Callable[[Explained], object]) -> ReadSession:

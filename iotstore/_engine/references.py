@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from iotstore._engine.engine import Engine
 from iotstore._engine.transaction import Transaction
 from iotstore._kinds.kind import Kind
+from iotstore._kinds.relations import RELATIONS
 from iotstore._query.lower import all_of, any_of
 from iotstore._waist.filters import Compare, Filter, In, Op
-from iotstore._waist.layout import Key, OnDelete, Row, Value
+from iotstore._waist.layout import Key, OnDelete, Row, Type, Value
 from iotstore._waist.queries import Select, Touched
 from iotstore.errors import StillReferenced
 
@@ -70,10 +71,29 @@ def delete(engine: Engine, transaction: Transaction, kind: Kind[Any], where: Fil
     if touched:
         for pointing in _pointing_to(engine.kinds.values(), kind):
             _act(engine, transaction, pointing, tuple(one.key[0] for one in touched))
+        if kind.name in engine.graph.nodes and RELATIONS.name in engine.kinds:
+            _drop_relations(engine, transaction, kind, [one.key[0] for one in touched])
     if kind.tracked:
         for one in touched:
             transaction.changed(kind, one.key, one.version, "delete")
     return touched
+
+
+def pointed_to(engine: Engine, kind: Kind[Any]) -> bool:
+    """Whether the deletion of a record of this kind can ask for more than itself."""
+    related = kind.name in engine.graph.nodes and RELATIONS.name in engine.kinds
+    return related or any(True for _ in _pointing_to(engine.kinds.values(), kind))
+
+
+def _drop_relations(engine: Engine, transaction: Transaction, kind: Kind[Any], keys: Sequence[Value]) -> None:
+    """Delete the relations that name these records of *kind*, which are gone."""
+    codec, session = engine.codec(RELATIONS), transaction.session
+    of = kind.layout.column(kind.keys[0]).type
+    texts = tuple(codec.hold(Type.TEXT, str(engine.codec(kind).free_of(of, key))) for key in keys)
+    for end in ("source", "target"):
+        at = Compare(f"{end}_kind", Op.EQ, codec.hold(Type.TEXT, kind.name))
+        for row in session.select(RELATIONS.layout, Select(all_of([at, In(end, texts)]))):
+            delete(engine, transaction, RELATIONS, keys_filter(RELATIONS, [RELATIONS.layout.key_of(row)]))
 
 
 def _pointing_to(kinds: Iterable[Kind[Any]], target: Kind[Any]) -> Iterator[_Pointing]:

@@ -9,7 +9,7 @@ from iotstore._engine.changes import Action, Change
 from iotstore._engine.numbers import Blocks, Numbers, Versions
 from iotstore._kinds.kind import Kind
 from iotstore._waist.contract import WriteSession
-from iotstore.errors import NotAllowed
+from iotstore.errors import Busy, NotAllowed
 
 
 class Hooks(Protocol):
@@ -117,9 +117,13 @@ class Transaction:
                 "a call inside this transaction failed and this backend can't undo part of one",
                 hint="let the error leave the transaction block",
             ) from self._doomed
-        if self.changes:
-            self._hooks.before_commit(self, tuple(self.changes))
-        self.session.commit()
+        try:
+            if self.changes:
+                self._hooks.before_commit(self, tuple(self.changes))
+            self.session.commit()
+        except Busy as error:
+            error.victim = False  # others' code has run: it must not run again without its caller's knowledge
+            raise
         self.numbers.committed()
         for callback in self._on_commit:
             callback()

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final, Literal
 
 from iotstore._kinds.fields import Json, Real, Text
 from iotstore._kinds.kind import Kind, Retention, Tracked
-from iotstore._waist.layout import OnDelete
+from iotstore._kinds.relating import Relates
+from iotstore._waist.layout import Merge, OnDelete
 
 Severity = Literal["info", "low", "medium", "high", "critical"]
 AlertStatus = Literal["open", "acknowledged", "resolved"]
@@ -39,6 +40,17 @@ class Alert(Tracked, frozen=True, kw_only=True):
     resolved_at: datetime | None = None
 
 
+class ThreatPattern(Tracked, frozen=True, kw_only=True):
+    """What an attack looks like, to hold alerts against. *indicators* is whatever tells it: addresses, ports, rules."""
+
+    key: Annotated[str, Text(120, min=1)]
+    name: Annotated[str | None, Text(200, search=True)] = None
+    description: Annotated[str | None, Text(10_000, search=True)] = None
+    severity: Severity = "medium"
+    indicators: Annotated[Any, Json()] = None
+    metadata: Annotated[Any, Json()] = None
+
+
 class Suppression(Tracked, frozen=True, kw_only=True):
     """Until *until*, alerts of *device* are kept without asking for attention."""
 
@@ -57,5 +69,13 @@ ALERTS: Final = Kind(
     indexes=[["time"], ["status", "time"], ["device", "time"]],
     # Only what was resolved may go: an alert nobody has dealt with is never pruned.
     retention=Retention("time", timedelta(days=365), only="resolved_at"),
+    relates=[Relates("GENERATED", source="device")],
+)
+PATTERNS: Final = Kind(
+    ThreatPattern,
+    "threat_pattern",
+    "key",
+    merge=dict.fromkeys(("name", "description", "indicators", "metadata"), Merge.COALESCE),
+    relates=(),
 )
 SUPPRESSIONS: Final = Kind(Suppression, "suppression", "device", references={"device": ("device", OnDelete.CASCADE)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from iotstore._kinds import alerts, estate, network, system, telemetry
+from iotstore._kinds import alerts, estate, network, projecting, relations, system, telemetry
 from iotstore._kinds.kind import Kind
 
 BUILTIN: Final[tuple[Kind[Any], ...]] = (
@@ -18,6 +18,12 @@ BUILTIN: Final[tuple[Kind[Any], ...]] = (
     network.CONNECTIONS,
     alerts.ALERTS,
     alerts.SUPPRESSIONS,
+    alerts.PATTERNS,
+    relations.CONTACTS,
+    relations.RELATIONS,
     telemetry.METRICS,
     telemetry.SERIES,
+    projecting.ATTACHMENTS,
+    projecting.OUTBOX,
+    projecting.LETTERS,
 )

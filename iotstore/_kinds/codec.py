@@ -194,6 +194,8 @@ class Codec(Generic[R]):
             # The empty text set is NULL after its check, and NULL is held as NULL everywhere.
             target = f"c_{item.name}"
             lines.append(f"    if {target} is not None: {target} = hold_{item.declared.type.name}({target})")
+        if item.fold and self.holding(Type.TEXT).encode is not None:
+            lines.append(f"    c_{item.fold} = hold_{Type.TEXT.name}(c_{item.fold})")
         return lines
 
     def _decode_source(self) -> list[str]:

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from iotstore._kinds.fields import Address, Json, Mac, Tags, Text
-from iotstore._kinds.kind import Kind, Record, Tracked
+from iotstore._kinds.kind import Kind, Tracked
+from iotstore._kinds.relating import Relates
 from iotstore._waist.layout import Merge, OnDelete
 
 
@@ -36,7 +37,7 @@ class Group(Tracked, frozen=True, kw_only=True):
     description: Annotated[str | None, Text(2000)] = None
 
 
-class Membership(Record, frozen=True, kw_only=True):
+class Membership(Tracked, frozen=True, kw_only=True):
     """A device in a group."""
 
     group: Annotated[str, Text(120, min=1)]
@@ -75,7 +76,7 @@ class Device(Tracked, frozen=True, kw_only=True):
     last_seen: datetime | None = None
 
 
-OWNERS: Final = Kind(Owner, "owner", "key", merge={"name": Merge.COALESCE, "email": Merge.COALESCE})
+OWNERS: Final = Kind(Owner, "owner", "key", merge={"name": Merge.COALESCE, "email": Merge.COALESCE}, relates=())
 LOCATIONS: Final = Kind(
     Location,
     "location",
@@ -83,14 +84,16 @@ LOCATIONS: Final = Kind(
     references={"parent": ("location", OnDelete.RESTRICT)},
     merge={"name": Merge.COALESCE, "parent": Merge.COALESCE, "metadata": Merge.COALESCE},
     indexes=[["parent"]],
+    relates=[Relates("LOCATED_IN", target="parent")],
 )
-GROUPS: Final = Kind(Group, "device_group", "key", noun="group", merge={"name": Merge.COALESCE})
+GROUPS: Final = Kind(Group, "device_group", "key", noun="group", merge={"name": Merge.COALESCE}, relates=())
 MEMBERSHIPS: Final = Kind(
     Membership,
     "membership",
     ("group", "device"),
     references={"group": ("device_group", OnDelete.CASCADE), "device": ("device", OnDelete.CASCADE)},
     indexes=[["device"]],
+    relates=[Relates("MEMBER_OF", source="device", target="group")],
 )
 _KEPT = ("trusted", "blocked", "active")
 DEVICES: Final = Kind(
@@ -105,4 +108,5 @@ DEVICES: Final = Kind(
         "last_seen": Merge.MAX,
     },
     indexes=[["last_seen"], ["location"], ["owner"], ["ip"], ["mac"], ["serial"], ["kind"]],
+    relates=[Relates("OWNS", source="owner"), Relates("LOCATED_IN", target="location")],
 )

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar, Union, get_
 import msgspec
 
 from iotstore._kinds import fields as f
+from iotstore._kinds import relating
 from iotstore._kinds.fields import Field
+from iotstore._kinds.relating import Relates
 from iotstore._kinds.steps import Step
 from iotstore._waist.layout import Column, Index, Layout, Merge, OnDelete, Reference, Type
 from iotstore.errors import ConfigurationError
@@ -56,11 +58,13 @@ class Retention:
     """Records whose *time* is older than *keep* may be pruned; with *only* just those whose flag field says so.
 
     *only* names a time field that must be set (an alert's ``resolved_at``) or a boolean field that must be true.
+    *parts* says that there will be many: where an engine can, it keeps them in parts by *time*, and drops whole parts.
     """
 
     time: str
     keep: timedelta
     only: str | None = None
+    parts: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +74,8 @@ class Kind(Generic[R]):
     *key* names the field or fields of the primary key. *generated* names an integer field that the store numbers.
     *merge* says per field what an upsert does with a record that exists (default: the new value replaces).
     *references* maps a field to the kind it points to and what happens when that one is deleted.
+    *relates* says which edges of the graph its records hold; with it, if only ``()``, they are nodes too, provided that
+    the key is one field.
     *version* and *steps* describe how older stores are brought here (see ``Rename``, ``Drop``, ``Transform``).
     *noun* is the word in messages.
     """
@@ -83,6 +89,7 @@ class Kind(Generic[R]):
     references: Mapping[str, tuple[str, OnDelete]] = field(default_factory=dict[str, tuple[str, OnDelete]])
     merge: Mapping[str, Merge] = field(default_factory=dict[str, Merge])
     retention: Retention | None = None
+    relates: Sequence[Relates] | None = None
     version: int = 1
     steps: Sequence[Step] = ()
     noun: str = ""
@@ -136,6 +143,7 @@ class Kind(Generic[R]):
             indexes=tuple(Index(tuple(self.fields[name].order for name in group), unique) for group, unique in sets),
             references=tuple(Reference(name, target, action) for name, (target, action) in self.references.items()),
             version=VERSION if self.tracked else None,
+            parts=self.retention.time if self.retention is not None and self.retention.parts else None,
         )
 
 
@@ -170,6 +178,8 @@ def _problems(kind: Kind[Any]) -> Iterator[str]:
             yield f"{name!r} can't be cleared: it may not be None"
     if kind.retention is not None:
         yield from _retention_problems(kind, kind.retention)
+    if kind.relates is not None:
+        yield from relating.problems(kind.relates, kind.keys, kind.fields, kind.references, tracked=kind.tracked)
     taken = {item.fold for item in kind.fields.values()} | {f"{item.name}__order" for item in kind.fields.values()}
     for name in kind.fields:
         if name in taken:
@@ -186,6 +196,8 @@ def _retention_problems(kind: Kind[Any], retention: Retention) -> Iterator[str]:
         yield f"retention goes by {retention.time!r}, which is no time"
     if retention.keep <= timedelta(0):
         yield f"retention keeps records for {retention.keep}"
+    if retention.parts and (kind.keys != (kind.generated,) or kind.fields[retention.time].nullable):
+        yield f"parts by {retention.time!r} need a generated key, and a time that is never None"
     if retention.only is not None and not isinstance(kind.fields[retention.only].declared, f.Time | f.Flag):
         yield f"retention asks {retention.only!r}, which is neither a time nor a boolean"
 

@@ -39,5 +39,5 @@ CONNECTIONS: Final = Kind(
     # A flow is evidence: it outlives the device it was seen on.
     references={"device": ("device", OnDelete.KEEP)},
     indexes=[["time"], ["device", "time"], ["processed", "time"]],
-    retention=Retention("time", timedelta(days=30)),
+    retention=Retention("time", timedelta(days=30), parts=True),
 )

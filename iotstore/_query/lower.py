@@ -37,6 +37,7 @@ from iotstore._waist.filters import (
     Op,
     Or,
 )
+from iotstore._waist.layout import Type, Value
 from iotstore._waist.queries import Order
 from iotstore.errors import InvalidValue
 
@@ -109,7 +110,7 @@ def _lower(codec: Codec[Any], where: Where, *, positive: bool) -> Filter:
             item = known_field(codec, name)
             if not isinstance(item.declared, f.Tags):
                 raise InvalidValue("is not a set of texts", field=name, hint="has_tag() asks sets only")
-            tag = values.check_text(tag, name)
+            tag = codec.hold(Type.TEXT, values.check_text(tag, name))
             return HasTag(name, tag) if positive else any_of((HasTag(name, tag, negated=True), IsNull(name)))
         case InNetwork(name, network):
             return _in_network(known_field(codec, name), network, positive=positive)
@@ -149,17 +150,18 @@ def _holds(codec: Codec[Any], where: Holds, *, positive: bool) -> Filter:
         raise InvalidValue(
             "is not declared for case-insensitive search", field=item.name, hint="declare Text(search=True)"
         )
+    # A backend may hold texts in a form of its own, in which parts and order are those of the texts.
+    held = codec.hold(Type.TEXT, text)
     if not where.prefix:
-        leaf: Filter = Contains(column, text, negated=not positive)
+        leaf: Filter = Contains(column, held, negated=not positive)
     elif not text:
         leaf = NotNull(column) if positive else NEVER
     else:
-        leaf = _prefix(column, text, positive=positive)
+        leaf = _prefix(column, held, codec.hold(Type.TEXT, _successor(text)), positive=positive)
     return _or_null(item, leaf, also_null=not positive)
 
 
-def _prefix(column: str, text: str, *, positive: bool) -> Filter:
-    after = _successor(text)
+def _prefix(column: str, text: Value, after: Value, *, positive: bool) -> Filter:
     if positive:
         below: Filter = Compare(column, Op.LT, after) if after is not None else ALWAYS
         return all_of((Compare(column, Op.GE, text), below))

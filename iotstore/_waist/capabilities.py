@@ -77,6 +77,8 @@ class Capability(StrEnum):
     POINT_TRANSACTIONS = "point_transactions"
     POINT_SNAPSHOTS = "point_snapshots"
 
+    GRAPH = "graph"
+
     NATIVE_BACKUP = "native_backup"
     NATIVE_RESTORE = "native_restore"
     INTEGRITY_CHECK = "integrity_check"

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, Self, TextIO, runtime_checkable
 
 from iotstore._waist.buckets import Buckets
 from iotstore._waist.capabilities import Capabilities, Durability, Limits
@@ -101,6 +101,14 @@ class WriteSession(ReadSession):
     def delete(self, layout: Layout, where: Filter) -> list[Touched]:
         """Delete the matching rows and return what was touched, in no particular order."""
 
+    def shed_records(self, layout: Layout, end: int) -> int:  # noqa: ARG002 - who can do it cheaply says so
+        """Delete records of a layout with *parts* from before *end*, as far as that costs no work per record.
+
+        Returns how many went. Nothing points to any of them. Retention asks for it before it deletes what is left, so
+        doing nothing is right, too.
+        """
+        return 0
+
     @abstractmethod
     def reserve(self, counter: str, count: int) -> int:
         """Advance a named 64-bit counter, starting at 1, by *count*; return the first of the reserved numbers.
@@ -184,6 +192,16 @@ class SeriesReader(ABC):
         With *edges* first and last points are filled in, else they may be None. Integer sums are exact Python integers.
         An engine's own aggregate, stored summaries or ``fold_columns`` over ``scan`` all serve.
         """
+
+    def fold_materialized(
+        self, series: Sequence[tuple[int, PointType]], buckets: Buckets, *, edges: bool
+    ) -> list[Partials]:
+        """The same, for a caller who accepts that summaries which the engine keeps lack the latest changes.
+
+        Only changes of points that were summarised already may be missing: new ones, replaced ones, deleted ones. An
+        engine without such summaries, and a session that would miss its own changes, fold as ever.
+        """
+        return self.fold(series, buckets, edges=edges)
 
 
 class SeriesWriter(SeriesReader):
@@ -273,6 +291,10 @@ class Backend(ABC):
     def write(self) -> WriteSession:
         """A transaction that has begun."""
 
+    def declare(self, layouts: Sequence[Layout]) -> None:  # noqa: B027 - most have nothing to do
+        """Told once which layouts the store has, when they are all as declared: what an engine may do for them beyond
+        the schema operations, such as cutting one with *parts*, it does now."""
+
     @abstractmethod
     def close(self) -> None:
         """Give back every connection, thread and file. Allowed twice. Later calls raise NotAllowed."""
@@ -342,6 +364,40 @@ class NativeBackup(Protocol):
         An existing store there is refused, or with *replace* kept beside it; returns where: a path, or the name that
         the server has for it.
         """
+        ...
+
+
+class Script(Protocol):
+    """What a script of a store holds: how many nodes and edges, and the digest of its lines."""
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes it makes."""
+        ...
+
+    @property
+    def edges(self) -> int:
+        """How many edges it draws."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """The digest of its lines."""
+        ...
+
+
+@runtime_checkable
+class Scripts(Protocol):
+    """What a backend may have that keeps edges as such: a store as a script in the engine's own language."""
+
+    def write_script(self, out: TextIO) -> Script:
+        """Write the store as a script, line by line, in one state."""
+        ...
+
+    @classmethod
+    def take_script(cls, settings: Settings, source: Path) -> Script:
+        """Make the store that a script describes in the place of *settings*, where there must be none; what was made
+        is compared with it."""
         ...
 
 

@@ -96,6 +96,9 @@ class Layout:
     references: tuple[Reference, ...] = ()
     # Raised by one in the same statement that changes a record: by update, and by upsert on a record that exists.
     version: str | None = None
+    # The time by which an engine may cut the place of the records into parts; None where it may not. The key is a
+    # number that the store gives, and who deletes old records asks for whole parts first.
+    parts: str | None = None
     position: Mapping[str, int] = field(init=False)
     key_positions: tuple[int, ...] = field(init=False)
 

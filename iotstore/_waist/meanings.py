@@ -82,6 +82,10 @@ CAPABILITY_GROUPS: Final[Mapping[str, Mapping[Capability, str]]] = {
         Capability.POINT_TRANSACTIONS: "Points can be written in a transaction together with records.",
         Capability.POINT_SNAPSHOTS: "A snapshot sees points of the same state as records.",
     },
+    "graph": {
+        Capability.GRAPH: "Edges are kept as such beside the records, so that the store can serve as a projection that "
+        "the engine itself walks; without it graph questions are answered from the records, alike.",
+    },
     "backups and care": {
         Capability.NATIVE_BACKUP: "A backup in the engine's own format, taken while writers write.",
         Capability.NATIVE_RESTORE: "A native backup can be put in the place of a store.",

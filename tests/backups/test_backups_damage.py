@@ -194,7 +194,7 @@ FORGERIES: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str]]
         lambda p: {**p, "manifest.json": p["manifest.json"].replace(b'"label": null', b'"label": "me"')},
         "the manifest of .* is damaged",
     ),
-    "another count": (renumbered, "stored_kind has 14 rows, not 15"),
+    "another count": (renumbered, r"stored_kind has \d+ rows, not \d+"),
     "a newer format": (lambda p: remade(p, format=2), "has format 2; this version reads up to 1"),
     "no descriptions": (lambda p: remade(p, kinds=()), "nothing describes its part a_pair"),
     "a description of another version": (

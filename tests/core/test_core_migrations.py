@@ -26,6 +26,7 @@ from iotstore import (
     Text,
     Tracked,
     Transform,
+    VersionConflict,
     field,
 )
 
@@ -379,6 +380,20 @@ class Untracked(Record, frozen=True, kw_only=True):
     key: Annotated[str, Text(20)]
     name: Annotated[str | None, Text(50)] = None
     height: float = 0.0
+
+
+def test_records_that_begin_to_be_tracked_start_with_the_version_0_and_are_guarded_from_then_on(
+    open_store: Opener,
+) -> None:
+    with open_store(kinds=[Kind(Untracked, "herb", "key")]) as store:
+        store.records("herb").add(Untracked(key="mint"))
+
+    store = open_store(kinds=[Kind(Plant1, "herb", "key")])
+    assert store.records("herb").get("mint").version == 0
+    grown = store.records("herb").update("mint", expected=0, height=1.0)
+    assert grown.version == 1
+    with pytest.raises(VersionConflict, match="has version 1, not the expected 0"):
+        store.records("herb").update("mint", expected=0, height=2.0)
 
 
 REFUSED: list[tuple[Kind[Any], str]] = [

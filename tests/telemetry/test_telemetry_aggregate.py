@@ -14,6 +14,7 @@ from iotstore import InvalidValue, Metric, NotFound, Point
 from iotstore._calendar.every import Fixed
 from iotstore._calendar.grid import make_grid
 from iotstore._domains._telemetry.aggregating import within
+from iotstore.backend import SeriesReader
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -248,3 +249,17 @@ def test_the_first_and_the_last_day_of_all_time_are_buckets_too(store):
 def test_an_empty_range_has_no_buckets(store):
     write(store, [(0, 1.0)])
     assert store.telemetry.aggregate("a", "m", every="1h", start=START, end=START, fill="null") == []
+
+
+def test_only_who_accepts_materialized_values_is_given_them(store, monkeypatch):
+    write(store, [(0, 1.0), (61, 2.0)])
+    question = {"every": "1h", "start": START, "end": START + 2 * HOUR, "functions": ["sum"]}
+    monkeypatch.setattr(SeriesReader, "fold_materialized", lambda _, series, *__, **___: [[] for _ in series])
+    assert [row["sum"] for row in store.telemetry.aggregate("a", "m", **question)] == [1.0, 2.0]
+    assert [row["sum"] for row in store.telemetry.aggregate("a", "m", consistency="current", **question)] == [1.0, 2.0]
+    assert store.telemetry.aggregate("a", "m", consistency="materialized", **question) == []
+    # Functions that need every point never come from sums.
+    question["functions"] = ["median"]
+    assert len(store.telemetry.aggregate("a", "m", consistency="materialized", **question)) == 2
+    with pytest.raises(InvalidValue, match=r"no consistency 'eventual'.*use \"current\""):
+        store.telemetry.aggregate("a", "m", consistency="eventual", **question)

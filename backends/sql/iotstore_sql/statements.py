@@ -90,8 +90,8 @@ class Statements:
         self.dialect = dialect
         #: layout -> text of a read by key; its parameters are the key
         self.get: Mapping[Layout, str] = _Texts(self._compile_get)
+        self._tables: dict[Layout, sa.Table] = {}
         # Bounded: shapes come from filters, and filters may come from anybody's search form.
-        self.table = lru_cache(256)(self._make_table)
         self._select = lru_cache(1024)(self._compile_select)
         self._aggregate = lru_cache(256)(self._compile_aggregate)
         self._change = lru_cache(512)(self._compile_change)
@@ -152,8 +152,11 @@ class Statements:
 
     # ------------------------------------------------------------------ compilation
 
-    def _make_table(self, layout: Layout) -> sa.Table:
-        return sql_table(layout, self.dialect)
+    def table(self, layout: Layout) -> sa.Table:
+        """The table of a layout, the same object for everybody: a statement of two would name it twice."""
+        # Two threads may make one at once; setdefault lets only the first one be seen.
+        found = self._tables.get(layout)
+        return self._tables.setdefault(layout, sql_table(layout, self.dialect)) if found is None else found
 
     def _finish(self, statement: Any, parameters: Parameters) -> Prepared:
         compiled = statement.compile(dialect=self.dialect.compiler)

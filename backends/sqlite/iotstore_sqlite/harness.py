@@ -1,9 +1,10 @@
 """How the contract suite opens stores of this backend: a folder for each, removed afterwards."""
 
 import shutil
+import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -46,6 +47,14 @@ def _full(store: Store) -> Iterator[None]:
         writer.alone(lambda connection: connection.execute(f"PRAGMA max_page_count = {_PAGES}"))
 
 
+def _foreign(url: str) -> Callable[[], object]:
+    """A table of another application, under a name that a store uses too."""
+    file = url.removeprefix("sqlite:///").partition("?")[0]
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript("CREATE TABLE device (theirs TEXT); INSERT INTO device VALUES ('kept');")
+    return Path(file).read_bytes
+
+
 harness = Harness(
     "sqlite",
     fresh=lambda: tempfile.mkdtemp(prefix="iotstore-sqlite-"),
@@ -55,4 +64,5 @@ harness = Harness(
     engine="embedded",
     file=lambda folder: Path(folder, "home.db"),
     full=_full,
+    foreign=_foreign,
 )

@@ -55,7 +55,15 @@ _MEMORY: Final = ":memory:"
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
 _CLOSE_SECONDS: Final = 5.0
 
-_CAPABILITIES: Final = Capabilities("sqlite", {capability: Supported() for capability in Capability})
+_CAPABILITIES: Final = Capabilities(
+    "sqlite",
+    {
+        **{capability: Supported() for capability in Capability},
+        Capability.GRAPH: NotSupported(
+            "graph questions are answered from the records", "ask store.relationships, which needs no such capability"
+        ),
+    },
+)
 _IN_MEMORY: Final = {
     Capability.PERSISTENCE: NotSupported(
         "a store in memory ends with its process", "open a file: sqlite:///home.db, or take a backup before closing"

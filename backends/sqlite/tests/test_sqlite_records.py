@@ -38,6 +38,8 @@ from iotstore.backend import (
     UnknownReference,
     Upserted,
 )
+from iotstore_sql import statements
+from iotstore_sqlite._dialect import SqliteDialect
 from iotstore_sqlite.store import SqliteBackend
 
 MAX, MIN = 2**63 - 1, -(2**63)
@@ -477,3 +479,23 @@ def test_texts_are_compiled_once_per_shape_and_the_cache_is_bounded(backend: Sql
     info = statements._select.cache_info()
     assert info.maxsize is not None
     assert info.currsize <= info.maxsize
+
+
+def test_two_threads_that_need_a_table_at_once_get_the_same_one(
+    devices: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement made of two objects for one table would name it twice: FROM device, device."""
+    texts = statements.Statements(SqliteDialect(999))
+    made = statements.sql_table
+    rivals: list[object] = []
+
+    def slow(layout: Layout, dialect: object) -> object:
+        if not rivals:
+            rivals.append(None)
+            rivals[0] = texts.table(layout)  # what another thread does meanwhile
+        return made(layout, dialect)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(statements, "sql_table", slow)
+
+    assert texts.table(devices) is rivals[0]
+    assert texts.table(devices) is rivals[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from iotstore._calendar.every import parse_every
 from iotstore._calendar.grid import BUCKET_LIMIT, Grid, make_grid
@@ -24,7 +24,10 @@ from iotstore._waist.layout import Value
 from iotstore._waist.queries import PointType
 from iotstore.errors import InvalidValue
 
-__all__ = ["Question", "aggregate", "within"]
+__all__ = ["Consistency", "Question", "aggregate", "within"]
+
+#: Whether an aggregate is of all that is committed, or may come from what the database has summarised before.
+Consistency: TypeAlias = Literal["current", "materialized"]
 
 #: Series that one call of the waist is asked about.
 _SERIES_AT_ONCE: Final = 1_000
@@ -41,10 +44,17 @@ class Question(NamedTuple):
     fill: str | float
     zone: str | None
     exact: bool
+    consistency: Consistency = "current"
 
 
 def aggregate(engine: Engine, finder: Finder, devices: Sequence[str] | None, question: Question) -> list[Bucket]:
     """The buckets of all series that are asked for, by device key, then time; all from one state of the store."""
+    if question.consistency not in get_args(Consistency):
+        raise InvalidValue(
+            f"no consistency {str(question.consistency)[:40]!r}",
+            field="consistency",
+            hint='use "current", or "materialized" where changes of old points may be missing for a while',
+        )
     start = to_micros(question.start, "start")
     end = to_micros(engine.clock.now() if question.end is None else question.end, "end")
     grid = make_grid(parse_every(question.every), "UTC" if question.zone is None else question.zone, start, end)
@@ -66,7 +76,7 @@ def aggregate(engine: Engine, finder: Finder, devices: Sequence[str] | None, que
         result: list[Bucket] = []
         for at in range(0, len(series) if len(grid) else 0, _SERIES_AT_ONCE):
             chunk = series[at : at + _SERIES_AT_ONCE]
-            for device, finished in _finish(reader, chunk, plan, grid, question.fill):
+            for device, finished in _finish(reader, chunk, plan, grid, question):
                 result += _buckets(device, metric.name, finished, instants)
     return result
 
@@ -94,8 +104,9 @@ def _series(
 
 
 def _finish(
-    reader: SeriesReader, series: Sequence[tuple[str, Found | None]], plan: Plan, grid: Grid, how: str | float
+    reader: SeriesReader, series: Sequence[tuple[str, Found | None]], plan: Plan, grid: Grid, question: Question
 ) -> Iterator[tuple[str, Finished]]:
+    how = question.fill
     there = [found for _, found in series if found is not None]
     asked = [found.asked for found in there]
     earlier: dict[int, tuple[int, Value] | None] = {}
@@ -103,17 +114,18 @@ def _finish(
         earlier = dict(zip((found.id for found in there), reader.before(asked, grid.start), strict=True))
     partials = {}
     if asked and not plan.needs_columns:
-        folded = reader.fold(asked, within(grid), edges=plan.needs_edges)
+        fold = reader.fold_materialized if question.consistency == "materialized" else reader.fold
+        folded = fold(asked, within(grid), edges=plan.needs_edges)
         partials = dict(zip((found.id for found in there), folded, strict=True))
     for device, found in series:
         before = None if found is None else earlier.get(found.id)
         if found is None:
             finished = finish_partials(plan, [], grid)
         elif plan.needs_columns:
-            fold = ColumnFold(plan, grid, before)
+            column_fold = ColumnFold(plan, grid, before)
             for times, values in reader.scan(found.id, found.type, grid.start, grid.end):
-                fold.add(times, values)
-            finished = fold.finish()
+                column_fold.add(times, values)
+            finished = column_fold.finish()
         else:
             finished = finish_partials(plan, partials[found.id], grid)
         yield device, fill(finished, plan, grid, how, before=before)
