@@ -35,6 +35,9 @@ class Configuration:
     url_source: str
     options: Mapping[str, tuple[object, str]]
     kinds: tuple[str, ...]
+    #: The URL of the projection, and whether this process feeds it, each with its source; None: not said.
+    relationships: tuple[str, str] | None = None
+    projector: tuple[bool, str] = (True, "default")
 
 
 def read_configuration(
@@ -74,7 +77,17 @@ def read_configuration(
             options[name[len(PREFIX) :].lower()] = (value, name)
     options.update({name: (value, "URL") for name, value in parsed.options.items()})
     options.update({name: (value, "argument") for name, value in arguments.items()})
-    return Configuration(parsed, url_source, options, _names(table.get("kinds", []), source))
+    relationships = _relationships(*options.pop("relationships", (None, "default")))
+    projector, said = options.pop("projector", (True, "default"))
+    feeds = _convert("projector", projector, Option(bool, True, ""), said) is True
+    names = _names(table.get("kinds", []), source)
+    return Configuration(parsed, url_source, options, names, relationships, (feeds, said))
+
+
+def _relationships(url: object, source: str) -> tuple[str, str] | None:
+    if url is not None and not isinstance(url, str):
+        raise ConfigurationError(f"{source}: relationships must be the URL of another database")
+    return (url, source) if url else None  # an empty one takes back what stands in the file
 
 
 def _names(said: object, source: str) -> tuple[str, ...]:

@@ -18,7 +18,11 @@ from iotstore.errors import BackendUnavailable, ConfigurationError
 
 GROUP: Final = "iotstore.backends"
 # Backends of this distribution whose driver comes with an extra.
-_EXTRAS: Final = {"postgresql": "postgres", "postgres": "postgres", "neo4j": "neo4j", "bolt": "neo4j"}
+_EXTRAS: Final = {
+    "postgresql": "postgres",
+    "postgres": "postgres",
+    **{f"{scheme}{tls}": "neo4j" for scheme in ("neo4j", "bolt") for tls in ("", "+s", "+ssc")},
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@
     │   ├── InvalidValue            a value, name, filter or option that the contract does not accept
     │   ├── BatchRejected           a batch with invalid rows under on_invalid="raise"
     │   ├── UnknownReference        a record points to one that does not exist
+    │   ├── LimitExceeded           a question whose answer, or the work for it, is larger than is allowed
     │   ├── Unsupported             the backend does not have this capability
     │   ├── NotAllowed              the store is closed, read-only or in the wrong state for this call
     │   └── ConfigurationError      a URL, setting or plugin that can't be used
@@ -19,6 +20,7 @@
     ├── Overflow                    an exact result does not fit its type
     ├── Failed                      the engine could not do it
     │   ├── Busy                    somebody else holds the store or its pool; retrying can help
+    │   │   └── Lagging             a projection has not caught up within the time that was waited
     │   ├── Unreachable             the server or file can't be reached
     │   ├── StorageFull             no room left
     │   ├── ReadOnly                the file, directory or server takes no writes
@@ -27,7 +29,8 @@
     │   ├── NotAStore               the file or database is not one of ours
     │   ├── Corrupt                 the file is damaged
     │   ├── NewerSchema             written by a newer version
-    │   └── MigrationNeeded         the declared kinds differ from the stored ones in a way that needs a step
+    │   ├── MigrationNeeded         the declared kinds differ from the stored ones in a way that needs a step
+    │   └── Diverged                a projection does not belong to its primary, or no longer
     └── BackupError                 a backup could not be taken, proven or restored
 
 Driver exceptions never escape: each is translated once and chained. ``retryable`` says whether the same call
@@ -47,10 +50,13 @@ __all__ = [
     "Conflict",
     "Corrupt",
     "Damaged",
+    "Diverged",
     "EngineError",
     "Failed",
     "IdempotencyConflict",
     "InvalidValue",
+    "Lagging",
+    "LimitExceeded",
     "MigrationNeeded",
     "NewerSchema",
     "NotAStore",
@@ -141,6 +147,18 @@ class UnknownReference(Refused):
         self.field = field
 
 
+class LimitExceeded(Refused):
+    """A question whose answer, or the work for it, is larger than is allowed: *what* there are more than *limit* of.
+
+    Nothing of it is answered: a part would look like the whole.
+    """
+
+    def __init__(self, message: str, *, what: str, limit: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.what = what
+        self.limit = limit
+
+
 class Unsupported(Refused):
     """The backend does not have this capability. Names the capability, the backend, the reason and the remedy."""
 
@@ -205,9 +223,18 @@ class Failed(StoreError):
 
 
 class Busy(Failed):
-    """Somebody else holds the store, a lock or the pool, for longer than the declared time."""
+    """Somebody else holds the store, a lock or the pool, for longer than the declared time.
+
+    *victim* says that the engine ended this transaction so that others, which it and they waited for in a circle, can
+    go on. A call that is a transaction of its own was tried again before it raises this.
+    """
 
     retryable = True
+    victim = False
+
+
+class Lagging(Busy):
+    """A projection has not caught up with the caller's own writes within the time that was waited."""
 
 
 class Unreachable(Failed):
@@ -248,6 +275,11 @@ class NewerSchema(Damaged):
 
 class MigrationNeeded(Damaged):
     """The declared kinds differ from the stored ones in a way that needs a declared step."""
+
+
+class Diverged(Damaged):
+    """A projection does not belong to its primary, or no longer: one of them was restored, or is another store's. The
+    primary is right; the projection is not written to, and answers nothing, until it is made anew."""
 
 
 class BackupError(StoreError):

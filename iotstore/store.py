@@ -24,6 +24,8 @@ from iotstore._domains.connections import Connections
 from iotstore._domains.devices import Devices
 from iotstore._domains.estate import Groups, Locations, Owners
 from iotstore._domains.home import HomePage, home_page
+from iotstore._domains.patterns import Patterns
+from iotstore._domains.relationships import Relationships
 from iotstore._domains.settings import Settings
 from iotstore._domains.telemetry import Telemetry
 from iotstore._engine import migrations
@@ -34,8 +36,13 @@ from iotstore._engine.migrations import KindPlan
 from iotstore._engine.powers import explaining
 from iotstore._engine.transaction import Transaction
 from iotstore._kinds.builtin import BUILTIN
+from iotstore._kinds.graphed import Graphed
 from iotstore._kinds.kind import Kind, Record
 from iotstore._kinds.system import KINDS
+from iotstore._projection.outbox import Outbox
+from iotstore._projection.projection import Projection
+from iotstore._projection.reading import Composed
+from iotstore._projection.target import place_of
 from iotstore._waist import uses
 from iotstore._waist.capabilities import Capabilities, Capability, Durability, Limits
 from iotstore._waist.contract import Backend, Explained
@@ -53,12 +60,16 @@ class _StoreHooks:
     def __init__(self, manager: pluggy.PluginManager) -> None:
         self._manager = manager
         self.callbacks: list[CommitCallback] = []
+        #: Writes down what a projection has to hear of; None until the store's kinds are known.
+        self.outbox: Outbox | None = None
 
     def before_commit(self, transaction: Transaction, changes: tuple[Change, ...]) -> None:
         """Tell the plugins, inside the transaction."""
         hook = self._manager.hook.iotstore_before_commit
         if hook.get_hookimpls():  # calling nobody costs more than asking
             hook(transaction=transaction, changes=changes)
+        if self.outbox is not None:
+            self.outbox.before_commit(transaction)  # after the plugins: they may have written, too
 
     def after_commit(self, changes: tuple[Change, ...]) -> None:
         """Tell the plugins and callbacks; what they raise is logged."""
@@ -75,9 +86,10 @@ class Store:
     Its domains are attributes; ``records(kind)`` reaches the records of any kind, an application's own included.
     """
 
-    def __init__(self, engine: Engine, url: str, hooks: _StoreHooks) -> None:
+    def __init__(self, engine: Engine, url: str, hooks: _StoreHooks, projection: Projection | None = None) -> None:
         self._engine = engine
         self._hooks = hooks
+        self._projection = projection
         #: The URL it was opened with, without secrets.
         self.url = url
 
@@ -117,6 +129,17 @@ class Store:
         return Telemetry(self._engine)
 
     @cached_property
+    def patterns(self) -> Patterns:
+        """Threat patterns, and which alerts resemble them."""
+        return Patterns(self._engine)
+
+    @cached_property
+    def relationships(self) -> Relationships:
+        """The graph of all records: neighbours, paths, and what matters in it."""
+        projection = self._projection
+        return Relationships(self._engine, None if projection is None else Composed(self._engine, projection))
+
+    @cached_property
     def settings(self) -> Settings:
         """Named settings of the application."""
         return Settings(self._engine)
@@ -129,7 +152,17 @@ class Store:
     @cached_property
     def admin(self) -> Admin:
         """Health, statistics, retention, optimisation."""
-        return Admin(self._engine)
+        return Admin(self._engine, () if self._projection is None else (self._projection.health,))
+
+    @property
+    def projection(self) -> Projection:
+        """The second store of a composed one: how far it is, and what keeps it right."""
+        if self._projection is None:
+            raise NotAllowed(
+                "this store has no projection",
+                hint='open it with relationships="neo4j://...", or write that into iotstore.toml',
+            )
+        return self._projection
 
     @property
     def backend(self) -> Backend:
@@ -189,7 +222,7 @@ class Store:
         guard = self._engine.guard
         with self._engine.backend.snapshot() as inner:
             session = inner if guard is None else guard.reads(inner, frozen=True)
-            yield Store(self._engine.bound(session), self.url, self._hooks)
+            yield Store(self._engine.bound(session), self.url, self._hooks, self._projection)
 
     def explain(self, question: Callable[[Store], object]) -> list[Explained]:
         """Every statement that a question sends to the engine, with the engine's plan: ``store.explain(lambda s:
@@ -214,6 +247,8 @@ class Store:
 
     def close(self) -> None:
         """Give back every connection and file. Allowed twice; any later call raises NotAllowed."""
+        if self._projection is not None:
+            self._projection.close()
         self._engine.backend.close()
 
     def __enter__(self) -> Self:
@@ -238,6 +273,8 @@ def open_store(
     strict_metrics: bool = False,
     migrate: bool = True,
     config: Path | str | None = None,
+    relationships: str | None = None,
+    projector: bool | None = None,
     **options: Any,
 ) -> Store:
     """Open a store.
@@ -246,8 +283,10 @@ def open_store(
     application's own, or names that installed plugins offer; together with the built-in ones they are the store's
     schema, and nothing else is. *plugins* are objects with hooks. Without *create* a missing store is an error. With
     *strict_metrics* an unknown metric is refused instead of created. Without *migrate* a store that needs a migration
-    is refused. Any other option is the backend's.
+    is refused. *relationships* is the URL of a second database that becomes a projection of the graph; it is attached
+    for good, and fed by a thread of this process unless *projector* is false. Any other option is the backend's.
     """
+    options |= {"relationships": relationships, "projector": projector}
     arguments = {name: value for name, value in options.items() if value is not None}
     configuration = _config.read_configuration(url, arguments, Path(config) if config is not None else None)
     manager = _registry.plugin_manager()
@@ -264,11 +303,31 @@ def open_store(
         engine = Engine(
             backend, declared, clock or SystemClock(), hooks, strict_metrics=strict_metrics, settings=settings
         )
+        hooks.outbox = Outbox(engine)
         _bring_up_to_date(engine, migrate=migrate)
+        if migrate:
+            backend.declare([kind.layout for kind in declared.values()])
+        projection = _attach(engine, hooks, configuration)
     except BaseException:
         backend.close()
         raise
-    return Store(engine, configuration.url.display, hooks)
+    return Store(engine, configuration.url.display, hooks, projection)
+
+
+def _attach(engine: Engine, hooks: _StoreHooks, configuration: _config.Configuration) -> Projection | None:
+    """The projection that the configuration names. The database behind it is not asked for yet: it may be away."""
+    if configuration.relationships is None or hooks.outbox is None:
+        return None
+    where = place_of(configuration.relationships[0])
+    if where.settings.display == configuration.url.display:
+        raise ConfigurationError(
+            f"{configuration.url.display} can't be a projection of itself", hint="name another, empty database"
+        )
+    projection = Projection(engine, hooks.outbox, where)
+    hooks.callbacks.append(lambda _: projection.wake())
+    if configuration.projector[0]:
+        projection.start()
+    return projection
 
 
 def _named_kinds(manager: pluggy.PluginManager, kinds: Sequence[Kind[Any] | str]) -> Iterator[Kind[Any]]:
@@ -298,6 +357,7 @@ def _collect_kinds(kinds: Iterable[Kind[Any]]) -> dict[str, Kind[Any]]:
                     f"kind {kind.name}: {field} points to the unknown kind {target!r}", hint="name that kind before it"
                 )
             _check_target(kind, field, found[target])
+    Graphed(found)  # refuses what makes no graph
     return found
 
 
@@ -361,9 +421,14 @@ def copy_store(source: str | Store, target: str | Store, *, progress: Progress =
     Both may be URLs or open stores. Kinds whose code is not loaded are copied too. Returns the rows of each collection.
     """
     with ExitStack() as stack:
-        from_store = stack.enter_context(open_store(source, migrate=False)) if isinstance(source, str) else source
-        to_store = stack.enter_context(open_store(target)) if isinstance(target, str) else target
+        from_store = _opened(stack, source, migrate=False) if isinstance(source, str) else source
+        to_store = _opened(stack, target) if isinstance(target, str) else target
         return from_store.copy_to(to_store, progress=progress)
+
+
+def _opened(stack: ExitStack, url: str, **options: Any) -> Store:
+    """A store as it is: what is configured about a projection is about the configured store."""
+    return stack.enter_context(open_store(url, relationships="", **options))
 
 
 def restore_store(

@@ -27,7 +27,9 @@ LINES: list[set[str]] = [
     {"_engine"},
     {"hookspecs"},
     {"_registry"},
+    {"_graph"},
     {"_catalogue"},
+    {"_projection"},
     {"_domains"},
     {"store"},
     {"__init__"},
@@ -38,7 +40,7 @@ RANK = {room: rank for rank, line in enumerate(LINES) for room in line}
 STDLIB = set(sys.stdlib_module_names) - {"sqlite3"}  # a driver that happens to ship with Python
 LAZY_ONLY = {"numpy", "pyarrow"}  # heavy and optional: imported by the function that needs them
 # Of the suite: what only a run on a server needs. The suite on SQLite is installed without them.
-SERVER_TOOLS = {"docker", "psycopg", "testcontainers"}
+SERVER_TOOLS = {"docker", "neo4j", "psycopg", "testcontainers"}
 DOORS = {"iotstore", "iotstore.backend"}
 
 # What each package may import besides the standard library and itself. A trailing dot admits the whole package.
@@ -56,6 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "psycopg_pool.",
         "numpy.",
     },
+    "iotstore_neo4j": {*DOORS, "neo4j."},
     "iotstore_sqlite": {*DOORS, "iotstore_sql.", "sqlalchemy.", "alembic.", "sqlite3."},
     # msgspec writes its reports; the hooks are how it adds its commands.
     "iotstore_conformance": {

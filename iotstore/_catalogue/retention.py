@@ -14,7 +14,7 @@ from iotstore._catalogue.points import POINTS, PointLines, SeriesEntry
 from iotstore._clock import MIN_MICROS, from_micros, to_micros
 from iotstore._engine.engine import Engine
 from iotstore._engine.powers import series_reader, series_writer
-from iotstore._engine.references import delete, keys_filter
+from iotstore._engine.references import delete, keys_filter, pointed_to
 from iotstore._kinds.kind import Kind, Retention
 from iotstore._waist.buckets import Buckets, Piece
 from iotstore._waist.capabilities import Capability
@@ -126,7 +126,7 @@ def _prune_records(engine: Engine, kind: Kind[Any], cutoff: int) -> tuple[int, i
     old = _old(engine, kind, cutoff)
     columns = tuple(dict.fromkeys((_retention(kind).time, *kind.keys)))
     order = tuple(Order(name) for name in columns)
-    deleted = referenced = 0
+    deleted, referenced = _shed(engine, kind, cutoff), 0
     position: Filter = ALWAYS
     while True:
         with engine.reading() as session:
@@ -144,6 +144,15 @@ def _prune_records(engine: Engine, kind: Kind[Any], cutoff: int) -> tuple[int, i
                     deleted += _delete(engine, kind, old, [key])
                 except StillReferenced:
                     referenced += 1
+
+
+def _shed(engine: Engine, kind: Kind[Any], cutoff: int) -> int:
+    """Delete whole parts, where nobody has to be told of each record."""
+    watched = kind.tracked or pointed_to(engine, kind) or _retention(kind).only is not None
+    if kind.layout.parts is None or watched:
+        return 0
+    with engine.writing() as transaction:
+        return transaction.session.shed_records(kind.layout, cutoff)
 
 
 def _delete(engine: Engine, kind: Kind[Any], old: Filter, keys: Sequence[Key]) -> int:

@@ -162,6 +162,45 @@ def backup_restore(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def graph(parser: argparse.ArgumentParser) -> None:
+    """``iotstore graph rebuild`` and ``replay``; the rest of them begin like that."""
+    parser.add_argument(
+        "--relationships", metavar="URL", help="the projection, like neo4j://... (default: as configured)"
+    )
+
+
+def graph_status(parser: argparse.ArgumentParser) -> None:
+    """``iotstore graph status``."""
+    graph(parser)
+    parser.add_argument("--metrics", action="store_true", help="print numbers, a line each, for a monitoring system")
+    _json(parser)
+
+
+def graph_sync(parser: argparse.ArgumentParser) -> None:
+    """``iotstore graph sync``."""
+    graph(parser)
+    parser.add_argument("--follow", action="store_true", help="go on until it is stopped, and wait out all trouble")
+
+
+def graph_verify(parser: argparse.ArgumentParser) -> None:
+    """``iotstore graph verify``."""
+    graph(parser)
+    parser.add_argument("--repair", action="store_true", help="bring over again what differs")
+    _json(parser)
+
+
+def graph_script(parser: argparse.ArgumentParser) -> None:
+    """``iotstore graph export`` and ``import``."""
+    graph(parser)
+    parser.add_argument("path", metavar="FILE", help="the script")
+
+
+def graph_clear(parser: argparse.ArgumentParser) -> None:
+    """``iotstore graph clear``."""
+    graph(parser)
+    parser.add_argument("--keep", action="store_true", help="only detach the projection, and leave what it holds")
+
+
 def copy(parser: argparse.ArgumentParser) -> None:
     """``iotstore copy``."""
     parser.add_argument("source", metavar="FROM", help="the URL of the store to read")

@@ -42,7 +42,16 @@ def opened(args: argparse.Namespace, *, migrate: bool = False) -> Store:
     """
     moment: datetime | None = getattr(args, "at", None)
     clock = Moment(moment) if moment else None
-    return iotstore.open(args.url, config=args.config, create=False, migrate=migrate, clock=clock)
+    relationships: str | None = getattr(args, "relationships", None)
+    return iotstore.open(
+        args.url,
+        config=args.config,
+        create=False,
+        migrate=migrate,
+        clock=clock,
+        relationships=relationships,
+        projector=False,  # a command ends soon; who feeds a projection is the application, or `iotstore graph sync`
+    )
 
 
 def since(args: argparse.Namespace, now: datetime) -> datetime | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from iotstore._config import read_configuration, settle_options
 from iotstore._registry import backend_class
-from iotstore._urls import HIDDEN, is_secret
+from iotstore._urls import HIDDEN, is_secret, parse_url
 from iotstore.cli._common import emit
 from iotstore.cli._drawing import Cell, Column, table
 from iotstore.cli._terminal import Terminal
@@ -32,6 +32,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     settings = [Setting("url", said.url.display, url_source, "the store")]
     if said.kinds:
         settings.append(Setting("kinds", ", ".join(said.kinds), "file", "kinds that plugins offer"))
+    if said.relationships is not None:
+        where, source = said.relationships
+        settings.append(Setting("relationships", parse_url(where).display, source, "the projection of the graph"))
+        settings.append(Setting("projector", *said.projector, "whether a thread of the process feeds it"))
     for name, option in known.items():
         value = settled[name]
         shown = HIDDEN if value is not None and (option.secret or is_secret(name)) else value

@@ -71,6 +71,22 @@ COMMANDS: Final = (
     Command("backup verify", "prove that a backup can be restored", "_backup:verify", to.backup_verify),
     Command("backup rotate", "remove old backups, never the last good one", "_backup:rotate", to.backup_rotate),
     Command("backup restore", "make a store from a backup", "_backup:restore", to.backup_restore),
+    Command("graph", "a second store that holds the graph: the projection"),
+    Command(
+        "graph status",
+        "how far the projection is; exit code 1 if it must be made anew",
+        "_graph:status",
+        to.graph_status,
+    ),
+    Command("graph sync", "bring over what waits; --follow goes on and on", "_graph:sync", to.graph_sync),
+    Command(
+        "graph verify", "compare both stores; --repair mends; exit code 1 if not", "_graph:verify", to.graph_verify
+    ),
+    Command("graph rebuild", "make the projection anew from the primary", "_graph:rebuild", to.graph),
+    Command("graph clear", "empty the projection, and write no outbox any more", "_graph:clear", to.graph_clear),
+    Command("graph export", "write what the projection holds as a script", "_graph:export", to.graph_script),
+    Command("graph import", "make an empty projection from such a script", "_graph:take", to.graph_script),
+    Command("graph replay", "try again what the projection refused", "_graph:replay", to.graph),
     Command("copy", "copy a whole store to another URL, whatever its engine", "_moving:copy", to.copy),
     Command("migrate", "bring a store to the present version", "_moving:migrate", to.migrate),
     Command("backends", "the installed backends with their capabilities", "_backends:run", to.backends),
