@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from iotstore.backend import Check, Corrupt, Layout, Place, Row, StoreError, Value
+from iotstore_postgres import _chunks
 from iotstore_postgres._dialect import PostgresDialect
 from iotstore_postgres._errors import DRIVER_ERRORS, translated
 from iotstore_postgres._options import quoted
@@ -169,12 +170,13 @@ def _tables(session: Asks) -> list[Check]:
 
 
 def verify(link: Link) -> list[Check]:
-    """Read everything: tables, indexes, references."""
+    """Read everything: tables, indexes, references, and the latest values, which repeat what points say."""
     ask = _asking(link)
     return [
         _checked("tables", ask, _read_tables),
         _checked("indexes", ask, _read_indexes),
         _checked("references", ask, _read_references),
+        _checked("latest", ask, _read_latest),
     ]
 
 
@@ -264,11 +266,37 @@ def _read_references(ask: Callable[[str], list[Row]]) -> Check:
     return Check("references", "ok", f"every reference points to a record ({len(references)} rules)")
 
 
+# One statement, so that it sees one state while writers write.
+_WRONG_LATEST: Final = (
+    "SELECT count(*) FILTER (WHERE wrong), count(*) FROM (SELECT n.time IS DISTINCT FROM l.time"
+    " OR (p.number, p.whole, p.words) IS DISTINCT FROM (l.number, l.whole, l.words) AS wrong"
+    " FROM (SELECT series, max(time) AS time FROM iotstore_points GROUP BY series) AS n"
+    " FULL JOIN iotstore_latest AS l ON l.series = n.series"
+    " LEFT JOIN iotstore_points AS p ON p.series = n.series AND p.time = n.time) AS both_sides"
+)
+
+
+def _read_latest(ask: Callable[[str], list[Row]]) -> Check:
+    ((wrong, count),) = ask(_WRONG_LATEST)
+    if wrong:
+        return Check("latest", "failed", f"of {wrong} series the latest value is not their newest point")
+    return Check("latest", "ok", f"the latest values of {count} series are their newest points")
+
+
 def places(session: PostgresSnapshot, layouts: Sequence[Layout], dialect: PostgresDialect) -> list[Place]:
     """Rows of each layout and of the points, with the bytes of tables, indexes and what is kept outside of rows."""
     tables = [(layout.name, dialect.table_name(layout.name)) for layout in layouts]
     found = [Place(name, _rows(session, table), _bytes(session, table)) for name, table in tables]
-    return [*found, Place("points", session.count(), _bytes(session, "iotstore_points"))]
+    return [*found, Place("points", session.count(), _bytes_of_points(session))]
+
+
+def _bytes_of_points(session: Asks) -> int:
+    # What is compressed lies in tables that belong to no other one: TimescaleDB knows them.
+    functions = session.rows(_chunks.FUNCTIONS, ())
+    if not functions or session.rows(_chunks.PLAIN, ()):
+        return _bytes(session, "iotstore_points")
+    found = session.rows(f"SELECT {functions[0][0]}.hypertable_size('iotstore_points'::regclass)::int8", ())
+    return int(found[0][0])
 
 
 def _rows(session: Asks, table: str) -> int:

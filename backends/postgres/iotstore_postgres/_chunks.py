@@ -21,6 +21,8 @@ FUNCTIONS: Final = (
     "SELECT quote_ident(n.nspname) FROM pg_catalog.pg_extension AS e"
     " JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'timescaledb'"
 )
+#: A row where the points are in partitions of PostgreSQL's own.
+PLAIN: Final = "SELECT 1 FROM pg_catalog.pg_class WHERE oid = 'iotstore_points'::regclass AND relkind = 'p'"
 _OURS: Final = "hypertable_schema = current_schema() AND hypertable_name = 'iotstore_points'"
 _INTERVAL: Final = f"SELECT integer_interval FROM timescaledb_information.dimensions WHERE {_OURS}"  # noqa: S608 - a constant
 # The chunk at the end of time holds its last moment too.

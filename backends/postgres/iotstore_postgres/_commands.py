@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import timedelta
 
 from iotstore.backend import ConfigurationError
 from iotstore.cli.plugins import add_store, duration, store_settings
@@ -30,15 +31,36 @@ def iotstore_commands(
     setup = actions.add_parser(
         "setup",
         help="make the points a hypertable, without losing one",
-        description="Make the points of a store a hypertable, in one transaction. Run it again to change the chunks.",
+        description="Make the points of a store a hypertable, in one transaction. Run it again to change what is set.",
     )
     add_store(setup)
     setup.add_argument("--dry-run", action="store_true", help="print every statement, and change nothing")
     setup.add_argument("--force", action="store_true", help="also while the store is open: its other users wait")
     setup.add_argument("--chunk", type=duration, metavar="7d", help="how much time a new chunk holds (7d at first)")
-    setup.add_argument("--compress-after", type=duration, metavar="30d", help="needs the Timescale edition")
-    setup.add_argument("--retain", type=duration, metavar="1y", help="needs the Timescale edition")
+    setup.add_argument(
+        "--compress-after",
+        type=_age,
+        metavar="30d",
+        help="compress chunks of this age, by series (30d at first), or never; needs the Timescale edition",
+    )
+    setup.add_argument(
+        "--retain", type=_age, metavar="1y", help="drop chunks of this age, or never; needs the Timescale edition"
+    )
+    setup.add_argument(
+        "--materialize",
+        type=_widths,
+        metavar="1h,1d",
+        help="sum up buckets of these widths ahead, or never; needs the Timescale edition",
+    )
     setup.set_defaults(run=run_setup)
+
+
+def _age(text: str) -> timedelta:
+    return timedelta.max if text == "never" else duration(text)
+
+
+def _widths(text: str) -> tuple[timedelta, ...]:
+    return () if text == "never" else tuple(map(duration, text.split(",")))
 
 
 def run_setup(args: argparse.Namespace) -> int:
@@ -50,9 +72,9 @@ def run_setup(args: argparse.Namespace) -> int:
         )
     from iotstore_postgres._hypertable import Wanted, setup  # noqa: PLC0415 - the driver, which is there by now
 
-    wanted = Wanted(args.chunk, args.compress_after, args.retain)
+    wanted = Wanted(args.chunk, args.compress_after, args.retain, args.materialize)
     done = setup(settings, wanted, force=args.force, dry_run=args.dry_run)
-    lines = [f"{text};" for text in done.statements] if args.dry_run else [done.summary]
+    lines = [f"{text};" for text in done.statements] if args.dry_run else [done.summary, *done.policies]
     lines += [f"-- not done: {reason}" if args.dry_run else f"not done: {reason}" for reason in done.left_out]
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 1 if done.left_out else 0

@@ -12,6 +12,7 @@ from sqlalchemy.engine.interfaces import BindTyping
 
 from iotstore.backend import Column, Function, Holding, Layout, Type, Value
 from iotstore_postgres._conversions import ARRAYS
+from iotstore_postgres._options import quoted
 from iotstore_sql import Dialect, Parameters
 from iotstore_sql.dialect import Expression
 from iotstore_sql.tables import short_name
@@ -66,6 +67,11 @@ class PostgresDialect(Dialect):
 
     def insert(self, table: sa.Table) -> Any:
         return sql.insert(table)
+
+    def table_options(self, layout: Layout) -> Mapping[str, Any]:
+        if layout.parts is None:
+            return {}
+        return {"postgresql_partition_by": f"RANGE ({quoted(self.column_name(layout.parts))})"}
 
     def hold_textset(self, value: tuple[str, ...]) -> Value:
         return list(value)

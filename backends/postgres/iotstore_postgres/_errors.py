@@ -110,6 +110,8 @@ _CLASSES: Final[Mapping[str, Callable[[str], StoreError]]] = {
     "57": _down,
     "58": _disk,
 }
+#: What tells that the transaction was ended so that others can go on.
+_VICTIMS: Final = frozenset({"40001", "40P01"})
 # A server that refuses a connection says so in words only: the driver has no SQLSTATE then.
 _WORDS: Final[tuple[tuple[str, Callable[[str], StoreError]], ...]] = (
     (r"password authentication failed|no password supplied|authentication failed|role \S+ does not exist", _login),
@@ -120,6 +122,14 @@ _WORDS: Final[tuple[tuple[str, Callable[[str], StoreError]], ...]] = (
     (
         r"session is (not )?read-only|server is (not )?in hot standby",
         _told(Unreachable, "no host of the URL has the wanted role", "retry after the failover, or check the hosts"),
+    ),
+    (
+        r"unsupported startup parameter",
+        _told(
+            ConfigurationError,
+            "a pooler before the server refuses the settings of a session",
+            "connect to PostgreSQL itself: a store has a pool of its own",
+        ),
     ),
     (
         r"certificate|\bSSL\b|sslmode|\bTLS\b",
@@ -144,7 +154,10 @@ def translated(error: Exception, name: str | None = None) -> StoreError:
     make = _STATES.get(state) or _CLASSES.get(state[:2], _engine)
     # Messages about values (class 22) quote them.
     text = f"{type(error).__name__}, {state}" if state[:2] in {"22", "54"} else f"{error.diag.message_primary}, {state}"
-    return make(text)
+    found = make(text)
+    if isinstance(found, Busy):
+        found.victim = state in _VICTIMS
+    return found
 
 
 def unconnected(error: Exception) -> StoreError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
@@ -11,11 +9,14 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from iotstore.backend import Busy, ConfigurationError, EngineError, NotAllowed, Settings
-from iotstore_postgres import _chunks, _schema, _swap
+from iotstore_postgres import _chunks, _policies, _schema, _summaries, _swap
+from iotstore_postgres._edition import OWNER, Run, Server, Wanted, left_out, numbers, set_policies, written
 from iotstore_postgres._errors import translating
 from iotstore_postgres._options import quoted
 from iotstore_postgres._partitions import ALL, COLUMNS, HOLD
 from iotstore_postgres._scratch import Connection, ask, connect_to, told
+
+__all__ = ["CHUNK", "Done", "Wanted", "setup"]
 
 #: How much time a chunk holds where nothing else is said.
 CHUNK: Final = timedelta(days=7)
@@ -26,11 +27,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _PATIENCE: Final = "30s"
 #: The table while it is emptied.
 _OLD: Final = "iotstore_points_plain"
-#: Of the table whose place is taken: its owner, and what others may do with it.
-_OWNER: Final = (
-    "SELECT quote_ident(pg_catalog.pg_get_userbyid(relowner)) FROM pg_catalog.pg_class"
-    " WHERE oid = 'iotstore_points'::regclass"
-)
+#: Of the table whose place is taken: what others than its owner may do with it.
 _GRANTS: Final = (
     "SELECT format('GRANT %s ON iotstore_points TO %s%s', a.privilege_type,"
     " CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END,"
@@ -44,37 +41,25 @@ _NOW: Final = (
     " AS 'SELECT (extract(epoch FROM pg_catalog.now()) * 1000000)::bigint'"
 )
 
-Run = Callable[[str], list[tuple[Any, ...]]]
-
-
-class Wanted(NamedTuple):
-    """What was asked for; None where nothing was said."""
-
-    chunk: timedelta | None = None
-    compress_after: timedelta | None = None
-    retain: timedelta | None = None
-
 
 class Done(NamedTuple):
-    """What was done, or in a dry run would be: every statement, a sentence, and what was asked for in vain."""
+    """What was done, or in a dry run would be: every statement, a sentence, more about policies, and what was asked for
+    in vain."""
 
     statements: tuple[str, ...]
     summary: str
+    policies: tuple[str, ...]
     left_out: tuple[str, ...]
 
 
-class Server(NamedTuple):
-    """TimescaleDB as the database has it."""
-
-    functions: str
-    licence: str
-
-
 def setup(settings: Settings, wanted: Wanted, *, force: bool, dry_run: bool) -> Done:
-    """Make the points of a store a hypertable; where they are one, give new chunks the interval that is wanted.
+    """Make the points of a store a hypertable; where they are one, give it the interval and policies that are wanted.
 
     Nothing is changed by a dry run, nor by an error. Without *force* a store that is open elsewhere is Busy.
     """
+    _policies.checked("compress after", wanted.compress_after)
+    _policies.checked("retain", wanted.retain)
+    _summaries.checked(wanted.materialize)
     if wanted.chunk is not None and not _SHORTEST <= wanted.chunk <= _LONGEST:
         raise ConfigurationError(f"a chunk can't hold {wanted.chunk}", hint="give it from one minute to ten years")
     schema = _swap.schema_of(settings)
@@ -90,11 +75,14 @@ def setup(settings: Settings, wanted: Wanted, *, force: bool, dry_run: bool) -> 
                 if plain:
                     _hold(run, settings, schema, force=force)
                 summary = _change(connection, server, wanted.chunk, run)
-            if statements:
+                told_more, afterwards = set_policies(connection, server, wanted, run, plain=plain)
+            if not statements:
+                summary = f"nothing to do: {summary}"
+            else:
                 statements[:] = [f"SET search_path = {quoted(schema)}", "BEGIN", *statements, "COMMIT"]
-                if plain:
-                    run(f"ANALYZE {ALL}")
-    return Done(tuple(statements), summary, tuple(_left_out(server, wanted)))
+                for text in [*([f"ANALYZE {ALL}"] if plain else []), *afterwards]:
+                    run(text)
+    return Done(tuple(statements), summary, tuple(told_more), tuple(left_out(server, wanted)))
 
 
 def _found(connection: Connection) -> Server:
@@ -112,12 +100,12 @@ def _found(connection: Connection) -> Server:
             f"the database {connection.info.dbname} has no extension timescaledb; nothing was changed",
             hint="let a superuser run in it: CREATE EXTENSION timescaledb WITH SCHEMA public",
         )
-    version = tuple(int(part) for part in re.findall(r"\d+", found)[:2])
-    if version < _MINIMUM:
+    if numbers(found) < _MINIMUM:
         raise NotAllowed(f"TimescaleDB {found} is too old; nothing was changed", hint="update it to 2.13 or newer")
     return Server(
         told(connection, _chunks.FUNCTIONS),
         told(connection, "SELECT pg_catalog.current_setting('timescaledb.license')"),
+        found,
     )
 
 
@@ -162,10 +150,10 @@ def _change(connection: Connection, server: Server, chunk: timedelta | None, run
     interval = _chunks.interval(connection)
     if interval is not None:
         if chunk is None or interval == width:
-            return f"nothing to do: the points are in a hypertable with chunks of {_written(interval)}"
+            return f"the points are in a hypertable with chunks of {written(interval)}"
         run(f"SELECT {server.functions}.set_chunk_time_interval('{ALL}', {width})")
-        return f"new chunks hold {_written(width)}, instead of {_written(interval)}; those that are there stay"
-    owner, grants = told(connection, _OWNER), [row[0] for row in ask(connection, _GRANTS)]
+        return f"new chunks hold {written(width)}, instead of {written(interval)}; those that are there stay"
+    owner, grants = told(connection, OWNER), [row[0] for row in ask(connection, _GRANTS)]
     run(f"ALTER TABLE {ALL} RENAME TO {_OLD}")
     run(f"ALTER INDEX {ALL}_pkey RENAME TO {_OLD}_pkey")
     run(f"CREATE TABLE {ALL} ({COLUMNS}, PRIMARY KEY (series, time))")
@@ -183,21 +171,4 @@ def _change(connection: Connection, server: Server, chunk: timedelta | None, run
         if before != count:
             raise EngineError(f"of {before} points {count} are in the hypertable; nothing was changed")
     run(f"DROP TABLE {_OLD}")
-    return f"{count} points are in a hypertable now, with chunks of {_written(width)}"
-
-
-def _left_out(server: Server, wanted: Wanted) -> list[str]:
-    asked = {"--compress-after": wanted.compress_after, "--retain": wanted.retain}
-    instead = {
-        "--compress-after": "the points stay as they are",
-        "--retain": "use `iotstore retention --apply`, which keeps the latest values right too",
-    }
-    if server.licence == "apache":
-        why = "needs TimescaleDB's Timescale edition, and this server runs the Apache edition"
-    else:
-        why = "sets a policy of TimescaleDB's Timescale edition, which this version of iotstore does not do"
-    return [f"{name} {why}; {instead[name]}" for name, value in asked.items() if value is not None]
-
-
-def _written(microseconds: int) -> str:
-    return str(timedelta(microseconds=microseconds)).removesuffix(", 0:00:00")
+    return f"{count} points are in a hypertable now, with chunks of {written(width)}"

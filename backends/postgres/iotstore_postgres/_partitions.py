@@ -21,18 +21,18 @@ from iotstore_postgres._errors import DRIVER_ERRORS, RESTORE_HINT, translated, u
 
 #: The width of a partition in microseconds: 28 days.
 WIDTH: Final = 28 * 86_400 * 1_000_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _aligned(year: int) -> int:
-    days = (datetime(year, 1, 1, tzinfo=UTC) - _EPOCH).days
+    days = (datetime(year, 1, 1, tzinfo=UTC) - EPOCH).days
     return days * 86_400_000_000 // WIDTH * WIDTH
 
 
 #: Between these times partitions are made. A clock that says 1970 or 9999 must not make thousands of tables: what
 #: lies outside goes to two partitions without an end.
-_FIRST: Final = _aligned(2010)
-_LAST: Final = _aligned(2060)
+FIRST: Final = _aligned(2010)
+LAST: Final = _aligned(2060)
 _EARLIER, _LATER = "iotstore_points_earlier", "iotstore_points_later"
 
 COLUMNS: Final = (
@@ -42,10 +42,10 @@ COLUMNS: Final = (
 #: store: a later version of this package may cut new stores in another way.
 POINTS_SCHEMA: Final[Sequence[str]] = (
     f"CREATE TABLE iotstore_points ({COLUMNS}, PRIMARY KEY (series, time)) PARTITION BY RANGE (time)",
-    f"CREATE TABLE {_EARLIER} PARTITION OF iotstore_points FOR VALUES FROM (MINVALUE) TO ({_FIRST})",
-    f"CREATE TABLE {_LATER} PARTITION OF iotstore_points FOR VALUES FROM ({_LAST}) TO (MAXVALUE)",
+    f"CREATE TABLE {_EARLIER} PARTITION OF iotstore_points FOR VALUES FROM (MINVALUE) TO ({FIRST})",
+    f"CREATE TABLE {_LATER} PARTITION OF iotstore_points FOR VALUES FROM ({LAST}) TO (MAXVALUE)",
     "CREATE TABLE iotstore_partitions (name TEXT PRIMARY KEY, width BIGINT, first BIGINT, last BIGINT)",
-    f"INSERT INTO iotstore_partitions VALUES ('points', {WIDTH}, {_FIRST}, {_LAST})",  # noqa: S608 - constants only
+    f"INSERT INTO iotstore_partitions VALUES ('points', {WIDTH}, {FIRST}, {LAST})",  # noqa: S608 - constants only
     # Room on each page, so that a row that moves on finds its place beside the old one and no index is touched.
     f"CREATE TABLE iotstore_latest ({COLUMNS}, PRIMARY KEY (series)) WITH (fillfactor = 50)",
 )
@@ -65,8 +65,8 @@ EXISTING: Final = (
 )
 # One for each store: the number of its table is unique in the database. The first four bytes are a word.
 HOLD: Final = f"SELECT pg_advisory_xact_lock({0x696F_7470 << 32} | 'iotstore_points'::regclass::oid::bigint)"
-_PATIENCE: Final = "10s"
-_AHEAD: Final = 1
+PATIENCE: Final = "10s"
+AHEAD: Final = 1
 
 
 class Grid(NamedTuple):
@@ -101,7 +101,7 @@ class Grid(NamedTuple):
             return _EARLIER
         if number >= self.beyond:
             return _LATER
-        return f"iotstore_points_{_EPOCH + timedelta(microseconds=self.start(number)):%Y%m%d}"
+        return f"iotstore_points_{EPOCH + timedelta(microseconds=self.start(number)):%Y%m%d}"
 
 
 class Duplicates:
@@ -126,6 +126,13 @@ class Duplicates:
         """A batch that looked for them had none."""
         self._remaining -= 1
 
+    def found(self, *, some: bool) -> None:
+        """A batch looked for them."""
+        if some:
+            self.met()
+        else:
+            self.missed()
+
 
 class Partitions:
     """The partitions of one store as this process knows them. Used by many threads."""
@@ -137,6 +144,11 @@ class Partitions:
         self._known: frozenset[str] = frozenset()
         self._grid: Grid | None = None
         self.duplicates = Duplicates()
+        self._duplicates: dict[str, Duplicates] = {}
+
+    def duplicates_in(self, layout: str) -> Duplicates:
+        """The same of the records of a layout."""
+        return self._duplicates.setdefault(layout, Duplicates())
 
     @property
     def grid(self) -> Grid:
@@ -182,11 +194,11 @@ class Partitions:
                 raise translated(error) from error
 
     def _make(self, connection: psycopg.Connection[Any], numbers: Collection[int], of: Grid | None) -> None:
-        connection.execute("SELECT set_config('lock_timeout', $1, true)", (_PATIENCE,))
+        connection.execute("SELECT set_config('lock_timeout', $1, true)", (PATIENCE,))
         connection.execute(HOLD.encode())
         grid = _found_grid(connection)
         now = grid.number(time.time_ns() // 1000)
-        wanted = sorted({*(numbers if of in (None, grid) else ()), *range(now, now + 1 + _AHEAD)})
+        wanted = sorted({*(numbers if of in (None, grid) else ()), *range(now, now + 1 + AHEAD)})
         if grid.chunks:
             # The two ends of each: chunks that were made with another interval may lie in between.
             inside = [number for number in wanted if 0 <= number < grid.beyond]

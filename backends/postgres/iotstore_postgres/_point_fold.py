@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from iotstore.backend import Buckets, Partial, PointType, Row, Value
 from iotstore_postgres._conversions import Int8Array
@@ -21,10 +21,22 @@ _TREE: Final = 16
 HUGE: Final = 1e290
 
 
+class Shape(NamedTuple):
+    """Buckets as far as a statement's text is concerned: how many pieces are told apart, and whether numbers repeat."""
+
+    pieces: int
+    modulo: bool
+
+
 def fold_text(of: PointType, buckets: Buckets, *, edges: bool) -> str:
     """The statement, for these buckets or any others cut into as many pieces."""
     column, _ = COLUMN[of]
-    return _text(column, min(len(buckets.pieces), _TREE + 1), buckets.modulo is not None, edges)
+    return _text(column, shape_of(buckets), edges)
+
+
+def shape_of(buckets: Buckets) -> Shape:
+    """What the statement depends on."""
+    return Shape(min(len(buckets.pieces), _TREE + 1), buckets.modulo is not None)
 
 
 def fold_parameters(series: Sequence[int], buckets: Buckets) -> list[Value]:
@@ -41,15 +53,20 @@ def fold_parameters(series: Sequence[int], buckets: Buckets) -> list[Value]:
     return values
 
 
-@lru_cache(maxsize=256)
-def _text(column: str, pieces: int, modulo: bool, edges: bool) -> str:
+def number_text(shape: Shape) -> str:
+    """The number of the bucket that holds ``time``, with the parameters from $4 on."""
+    pieces, modulo = shape
     number, after = _tree(4, 0, pieces), 4 + 3 * pieces
     if pieces > _TREE:
         position = "width_bucket(time, $4::bigint[])"
         number = f"($6::bigint[])[{position}] + (time - ($4::bigint[])[{position}]) / ($5::bigint[])[{position}]"
         after = 7
-    if modulo:
-        number = f"((({number}) % ${after}) + ${after}) % ${after}"
+    return f"((({number}) % ${after}) + ${after}) % ${after}" if modulo else number
+
+
+@lru_cache(maxsize=256)
+def _text(column: str, shape: Shape, edges: bool) -> str:
+    number = number_text(shape)
     total = {
         "number": f"sum(number) FILTER (WHERE abs(number) <= '{HUGE!r}'::float8)",
         "whole": "sum(whole)",

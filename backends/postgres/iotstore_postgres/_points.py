@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Final, Literal
 
 from iotstore.backend import (
@@ -17,6 +17,7 @@ from iotstore.backend import (
     fold_columns,
     merge_partials,
 )
+from iotstore_postgres import _summaries
 from iotstore_postgres._binary import unpacked
 from iotstore_postgres._conversions import Int8Array
 from iotstore_postgres._latest import COLUMN, LATEST, LATEST_OF_MANY, POSITION
@@ -25,8 +26,10 @@ from iotstore_postgres._point_fold import fold_parameters, fold_text, partial_of
 EARLIEST: Final = -(2**63)
 LATEST_TIME: Final = 2**63 - 1
 _CHUNK: Final = 10_000
-#: Points of one packed answer: below two megabytes.
-_PAGE: Final = 100_000
+#: Points of one packed answer: the two values stay in the caches of the processor, on both sides.
+_PAGE: Final = 20_000
+#: The same where the next answer would come from another state: below two megabytes.
+_ALONE: Final = 100_000
 #: Up to so many points come as rows: packing them gains nothing.
 _FEW: Final = 100
 
@@ -39,11 +42,12 @@ def _scan_text(of: PointType, direction: str) -> str:
 
 def _packed_text(of: PointType, direction: str) -> str:
     # Each row of a COPY, and each value of a row, costs the client more than the server needs to find it: so all of
-    # a column comes as one value. The server's binary forms of numbers have 8 bytes each.
+    # a column comes as one value. The server's binary forms of numbers have 8 bytes each. NULL is no separator at all,
+    # where an empty one is appended each time.
     column = COLUMN[of][0]
     send = {"number": "float8send", "whole": "int8send"}[column]
     return (
-        f"SELECT string_agg(int8send(time), ''::bytea), string_agg({send}({column}), ''::bytea)"  # noqa: S608 - constants
+        f"SELECT string_agg(int8send(time), NULL), string_agg({send}({column}), NULL)"  # noqa: S608 - constants
         f" FROM ({_scan_text(of, direction)}) AS p"
     )
 
@@ -123,13 +127,14 @@ class PointReads(SeriesReader):
     ) -> Iterator[Columns]:
         text, whole = _PACKED[of, descending], (series, low, high, most)
         code: Literal["q", "d"] = "d" if of is PointType.FLOAT else "q"
+        page = _PAGE if self.sees_one_state else _ALONE
         while True:
-            asked = min(most, _PAGE)
+            asked = min(most, page)
             packed_times, packed_values = self.row(text, (series, low, high, asked)) or (None, None)
             if packed_times is None or packed_values is None:
                 return
             times, values = unpacked(packed_times, "q"), unpacked(packed_values, code)
-            if len(times) == _PAGE < most and not self.sees_one_state:
+            if len(times) == page < most and not self.sees_one_state:
                 # The next page would come from another state. What is known of this one is asked for again.
                 yield from self._scan_rows(of, descending, whole)
                 return
@@ -165,6 +170,43 @@ class PointReads(SeriesReader):
         return int(rows[0][0])
 
     def fold(self, series: Sequence[tuple[int, PointType]], buckets: Buckets, *, edges: bool) -> list[Partials]:
+        return self._folded(series, buckets, lambda of: fold_text(of, buckets, edges=edges), edges=edges)
+
+    def fold_materialized(
+        self, series: Sequence[tuple[int, PointType]], buckets: Buckets, *, edges: bool
+    ) -> list[Partials]:
+        """The same, of buckets that the server has summed up before as far as it has."""
+        width, low, high = self._summarised(buckets)
+        middle = _summaries.clipped(buckets, low, high)
+        if middle is None:
+            return self.fold(series, buckets, edges=edges)
+        found = [
+            self._folded(series, middle, lambda of: _summaries.summed_text(of, middle, width, edges=edges), edges=edges)
+        ]
+        ends = _summaries.clipped(buckets, buckets.start, low), _summaries.clipped(buckets, high, buckets.end)
+        found += [self.fold(series, end, edges=edges) for end in ends if end is not None]
+        return [merge_partials(parts) for parts in zip(*found, strict=True)]
+
+    def _summarised(self, buckets: Buckets) -> tuple[int, int, int]:
+        """The widest buckets that are materialized and serve these, and the span in which they do."""
+        for (seconds,) in reversed(self.rows(_summaries.VIEWS, ())):
+            width = seconds * 1_000_000
+            if _summaries.fits(width, buckets):
+                found = self.rows(_summaries.WATERMARK, (_summaries.view_of(width),))
+                low = -(-buckets.start // width) * width
+                high = min(buckets.end // width * width, found[0][0] if found else low)
+                if low < high:
+                    return width, low, high
+        return 0, buckets.end, buckets.end
+
+    def _folded(
+        self,
+        series: Sequence[tuple[int, PointType]],
+        buckets: Buckets,
+        text_of: Callable[[PointType], str],
+        *,
+        edges: bool,
+    ) -> list[Partials]:
         types = dict(series)
         by_column: dict[str, list[int]] = {}
         for one, of in types.items():
@@ -172,8 +214,7 @@ class PointReads(SeriesReader):
         found: dict[int, Partials] = {one: [] for one in types}
         unsummed: set[int] = set()
         for some in by_column.values():
-            text = fold_text(types[some[0]], buckets, edges=edges)
-            for row in self.rows(text, fold_parameters(some, buckets)):
+            for row in self.rows(text_of(types[some[0]]), fold_parameters(some, buckets)):
                 partial = partial_of(row, types[row[0]], edges=edges)
                 if partial is None:
                     unsummed.add(row[0])

@@ -320,17 +320,18 @@ class Pool:
 
     def statistics(self) -> PoolStatistics:
         """Numbers for health and describe."""
-        lent = sum(1 for link in self._all() if link.lent)
+        lent = sum(1 for link in self.links() if link.lent)
         now = self._size, self._open, lent, len(self._queue)
         return PoolStatistics(*now, self._connected, self._waits, self._timeouts, self._lost, self._retried)
 
     def overdue(self, seconds: float) -> list[tuple[float, str]]:
         """Connections lent for longer than *seconds*, longest first: for how long, and where they are used."""
         now = time.monotonic()
-        found = [(now - link.lent, link) for link in self._all() if link.lent and now - link.lent > seconds]
+        found = [(now - link.lent, link) for link in self.links() if link.lent and now - link.lent > seconds]
         return [(age, told_where(link.where, link.thread)) for age, link in sorted(found, key=lambda pair: -pair[0])]
 
-    def _all(self) -> list[Link]:
+    def links(self) -> list[Link]:
+        """Every connection that is open."""
         with self._state:
             return list(self._links)
 
@@ -358,7 +359,7 @@ class Pool:
             while self._queue:
                 self._queue.popleft().served.release()  # with nothing: it is refused
         self._drain()
-        for link in self._all():
+        for link in self.links():
             self._end(link)
 
     def _end(self, link: Link) -> None:

@@ -23,7 +23,6 @@ from iotstore.backend import (
     Value,
 )
 from iotstore_postgres._errors import DRIVER_ERRORS, ended_error, translated
-from iotstore_postgres._partitions import HOLD_PARTITIONS
 from iotstore_postgres._points import PointReads
 from iotstore_postgres._pool import Execute, Link, Pool, Watch
 from iotstore_postgres._statements import PostgresStatements
@@ -37,10 +36,10 @@ _LAYOUTS: Final = (
     " AND (NOT starts_with(relname, 'iotstore_') OR relname LIKE '%$')"
 )
 #: Its first read is where a snapshot's state is taken.
-_BEGIN_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+BEGIN_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _BEGIN_READING: Final = "BEGIN READ ONLY"
 # What ends a transaction that only read: the driver forgets its prepared statements after a ROLLBACK.
-_END_READING: Final = "COMMIT"
+END_READING: Final = "COMMIT"
 _CANCEL_SECONDS: Final = 2.0
 
 
@@ -238,14 +237,14 @@ class PostgresRead(Session):
         if self._streams is not None and not self._streams and self._link is not None:
             self._streams = None
             with suppress(*DRIVER_ERRORS, StoreError):
-                self._execute(_END_READING, ())
+                self._execute(END_READING, ())
 
     def close(self) -> None:
         link = self._link
         if link is not None:
             if self._streams:
                 with suppress(*DRIVER_ERRORS, StoreError):
-                    link.execute(_END_READING, ())
+                    link.execute(END_READING, ())
             self._link = None
             self._execute = ended
             self._streams = None
@@ -274,16 +273,19 @@ class PostgresSnapshot(Session):
         #: a backup is being taken from it: it may take its time
         self.pinned = False
         self.deadline = watch.clock() + watch.age
-        self._take(pool.begin(_BEGIN_SNAPSHOT), statements)
+        self._take(pool.begin(BEGIN_SNAPSHOT), statements)
         try:
             # A lock reads nothing: no partition is dropped between it and the state that is seen, nor later.
-            self._execute(HOLD_PARTITIONS, ())
-            # The state is that of the first read, so the first read is now.
-            self._execute("SELECT 1", ())
+            self._execute(self._texts.hold_partitions(), ())
+            self._see()
         except DRIVER_ERRORS as error:
             self.close()
             raise translated(error) from error
         watch.add(self)
+
+    def _see(self) -> None:
+        # The state is that of the first read, so the first read is now.
+        self._execute("SELECT 1", ())
 
     def get(self, layout: Layout, key: Key) -> Row | None:
         return self.row(self.statements.get[layout], key)
@@ -380,7 +382,7 @@ class PostgresSnapshot(Session):
         self._execute = ended
         self._streams = None
         with suppress(*DRIVER_ERRORS, StoreError):
-            execute(_END_READING, ())
+            execute(END_READING, ())
         self._pool.give(link)
 
     def close(self) -> None:

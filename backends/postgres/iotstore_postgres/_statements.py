@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql as sql
 from iotstore.backend import Key, Layout, OnConflict, Row, Type, Value
 from iotstore_postgres._conversions import ARRAYS
 from iotstore_postgres._dialect import PostgresDialect
+from iotstore_postgres._partitions import HOLD_PARTITIONS
 from iotstore_sql import Parameters, Statements
 from iotstore_sql.dialect import Expression
 
@@ -38,11 +39,19 @@ class PostgresStatements(Statements):
         #: Those of the keys that exist, locked in order against every other change.
         self.lock_keys = lru_cache(256)(self._compile_lock_keys)
 
+    def hold_partitions(self) -> str:
+        """What a transaction that is to see one state runs first: no partition vanishes while it lasts."""
+        return HOLD_PARTITIONS
+
+    def unique(self, layout: Layout) -> tuple[str, ...]:
+        """The columns that the server knows a record by: the key, and what else its primary key has to hold."""
+        return layout.key
+
     def _compile_insert_one(self, layout: Layout) -> str:
         table, parameters = self.table(layout), Parameters()
         values = {column.name: parameters.take(table.c[column.name].type) for column in layout.columns}
         statement = sql.insert(table).values(values)
-        key = [table.c[name] for name in layout.key]
+        key = [table.c[name] for name in self.unique(layout)]
         return self._finish(statement.on_conflict_do_nothing(index_elements=key), parameters).text
 
     def _given(self, layout: Layout, parameters: Parameters) -> dict[str, Expression]:
@@ -60,7 +69,7 @@ class PostgresStatements(Statements):
         given = self._given(layout, parameters)
         statement: Any = sql.insert(table).from_select(list(given), sa.select(*given.values()))
         key = [table.c[name] for name in layout.key]
-        statement = statement.on_conflict_do_nothing(index_elements=key)
+        statement = statement.on_conflict_do_nothing(index_elements=[table.c[name] for name in self.unique(layout)])
         if conflict is not OnConflict.ERROR:  # there the number of stored rows says all
             statement = statement.returning(*key)
         return self._finish(statement, parameters).text

@@ -13,7 +13,7 @@ from typing import Final
 import psycopg
 
 from iotstore.backend import BackupError, Busy, NotAllowed, Settings
-from iotstore_postgres import _swap
+from iotstore_postgres import _policies, _swap
 from iotstore_postgres._errors import DRIVER_ERRORS, translating
 from iotstore_postgres._options import quoted
 from iotstore_postgres._scratch import Connection, ScratchDatabase, ask, connect_to, told
@@ -102,6 +102,8 @@ def install(scratch: ScratchDatabase, settings: Settings, *, replace: bool) -> s
         if not held:
             with suppress(*DRIVER_ERRORS):  # it is empty, and only in the way
                 ask(admin, f"DROP DATABASE {quoted(kept)} WITH (FORCE)")
+    if held:
+        _rest(settings, kept)
     _wake(settings)
     return kept if held else None
 
@@ -117,6 +119,13 @@ def _wake(settings: Settings) -> None:
     with closing(connect_to(settings)) as connection, translating():
         if told(connection, _INSTALLED):
             told(connection, _START)
+
+
+def _rest(settings: Settings, kept: str) -> None:
+    """What is kept, is kept as it is: its policies drop nothing any more."""
+    with closing(connect_to(settings, kept)) as connection, translating():
+        if told(connection, _INSTALLED):
+            _policies.rest(connection, _swap.schema_of(settings))
 
 
 def _exchange(admin: Connection, target: str, kept: str, made: str) -> None:

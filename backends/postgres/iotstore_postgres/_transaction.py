@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 
@@ -23,12 +24,16 @@ from iotstore.backend import (
     Value,
 )
 from iotstore_postgres._appending import PointWrites
+from iotstore_postgres._copying import COPIED, Copying, copying
 from iotstore_postgres._errors import DRIVER_ERRORS, ended_error, translated, translating
-from iotstore_postgres._partitions import Partitions
+from iotstore_postgres._partitions import Partitions, sqlstate
 from iotstore_postgres._pool import Pool
 from iotstore_postgres._sessions import Session, ended
 from iotstore_postgres._statements import PostgresStatements, columns_of, key_parameters
 from iotstore_sql import SqlWrites
+
+if TYPE_CHECKING:
+    from iotstore_sql.schema import SchemaChanges
 
 _HIGHEST: Final = 2**63 - 1
 _RESERVE: Final = (
@@ -75,6 +80,17 @@ class PostgresWrite(PointWrites, Session, SqlWrites):
         except DRIVER_ERRORS as error:
             raise translated(error) from error
 
+    def _copy_rows(self, how: Copying, rows: Sequence[Row], layout: Layout) -> None:
+        self._ready()
+        try:
+            with self._connection.cursor() as cursor, cursor.copy(how.statement.encode()) as copy:
+                copy.set_types(how.types)
+                write = copy.write_row
+                for row in rows:
+                    write(row)
+        except DRIVER_ERRORS as error:
+            raise translated(error, layout.name) from error
+
     # ------------------------------------------------------------------ records
 
     def insert(self, layout: Layout, row: Row) -> None:
@@ -106,7 +122,10 @@ class PostgresWrite(PointWrites, Session, SqlWrites):
         if len(rows) == 1 and conflict is OnConflict.ERROR:
             self.insert(layout, rows[0])
             return []
-        parameters = columns_of(layout, sorted(rows, key=layout.key_of))
+        ordered = sorted(rows, key=itemgetter(*layout.key_positions))
+        if len(rows) >= COPIED and self._copied(layout, ordered, conflict):
+            return []
+        parameters = columns_of(layout, ordered)
         if conflict is OnConflict.KEEP and not any(index.unique for index in layout.indexes):
             return self._insert_rows(layout, rows, parameters, conflict)
         self.savepoint()
@@ -118,6 +137,28 @@ class PostgresWrite(PointWrites, Session, SqlWrites):
         self.release()
         return missing
 
+    def _copied(self, layout: Layout, rows: Sequence[Row], conflict: OnConflict) -> bool:
+        """Copy rows of which none is expected to be there; whether that was so."""
+        how, duplicates = copying(layout, self._texts), self.partitions.duplicates_in(layout.name)
+        if how is None or (conflict is OnConflict.KEEP and duplicates.expected):
+            return False
+        self.savepoint()
+        try:
+            self._copy_rows(how, rows, layout)
+        except StoreError as error:
+            self.undo()
+            if sqlstate(error) != "23505":
+                raise
+            if conflict is OnConflict.ERROR:
+                raise self._exists(layout) from error
+            duplicates.met()
+            return False
+        except BaseException:
+            self.undo()
+            raise
+        self.release()
+        return True
+
     def _insert_rows(
         self, layout: Layout, rows: Sequence[Row], parameters: list[Value], conflict: OnConflict
     ) -> list[int]:
@@ -127,6 +168,8 @@ class PostgresWrite(PointWrites, Session, SqlWrites):
                 raise self._exists(layout)
             return []
         stored = self.changed(text, parameters, layout)
+        if len(rows) >= COPIED:
+            self.partitions.duplicates_in(layout.name).found(some=len(stored) < len(rows))
         if len(stored) == len(rows):
             return []
         keys = set(stored)
@@ -196,14 +239,20 @@ class PostgresWrite(PointWrites, Session, SqlWrites):
     def apply(self, operations: Sequence[Operation]) -> None:
         """Apply them in order; from the first call on, an empty one too, no other process changes the schema."""
         # Lazy: Alembic costs a tenth of a second, and a store whose schema is as declared never needs it.
-        from iotstore_postgres._schema import PostgresSchemaChanges, hold_schema  # noqa: PLC0415
+        from iotstore_postgres._schema import hold_schema  # noqa: PLC0415
 
         hold_schema(self.rows)
         if operations and self._link is not None:
             self._close_streams()
             with translating():
                 self._link.take_time()  # an index over millions of rows takes longer than any other statement may
-            PostgresSchemaChanges(self._texts.dialect, self._run).apply(operations)
+            self.schema_changes().apply(operations)
+
+    def schema_changes(self) -> SchemaChanges:
+        """What applies operations in this transaction."""
+        from iotstore_postgres._schema import PostgresSchemaChanges  # noqa: PLC0415 - Alembic, once more
+
+        return PostgresSchemaChanges(self._texts.dialect, self._run)
 
     def _run(self, text: str) -> list[Row]:
         try:

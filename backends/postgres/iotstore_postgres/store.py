@@ -24,6 +24,7 @@ from iotstore.backend import (
     Layout,
     Limits,
     NotAllowed,
+    NotSupported,
     Option,
     Place,
     ReadOnly,
@@ -31,12 +32,16 @@ from iotstore.backend import (
     Settings,
     Supported,
 )
-from iotstore_postgres import _admin, _backup
+from iotstore_postgres import _admin, _backup, _citus, _citus_admin
+from iotstore_postgres._citus_sessions import CitusExplaining, CitusRead, CitusSnapshot, CitusStatements, CitusWrite
 from iotstore_postgres._connection import Wire, connector
+from iotstore_postgres._cut_sessions import CutWrite
+from iotstore_postgres._cut_statements import CutStatements
+from iotstore_postgres._cuts import Cuts
 from iotstore_postgres._dialect import HOLDS, PostgresDialect
 from iotstore_postgres._errors import closed_error, translating
 from iotstore_postgres._explaining import PostgresExplaining
-from iotstore_postgres._options import OPTIONS, Tuning
+from iotstore_postgres._options import OPTIONS, Tuning, milliseconds, quoted
 from iotstore_postgres._partitions import Partitions
 from iotstore_postgres._pool import Link, Pool
 from iotstore_postgres._schema import prepare
@@ -56,6 +61,9 @@ _CAPABILITIES: Final = Capabilities(
     "postgresql",
     {
         **{capability: Supported() for capability in Capability},
+        Capability.GRAPH: NotSupported(
+            "graph questions are answered from the records", "ask store.relationships, which needs no such capability"
+        ),
     },
 )
 
@@ -85,7 +93,7 @@ class PostgresBackend(Backend):
         self._settings = settings
         self._tuning = tuning
         self._closing = threading.Lock()
-        self._closed = False
+        self._closed = self._looked = False
         self._pid = os.getpid()
         self._scratch: ScratchDatabase | ScratchSchema | None = None
         self.durability = tuning.durability
@@ -98,7 +106,10 @@ class PostgresBackend(Backend):
             snapshot_seconds=tuning.snapshot_seconds,
         )
         self._watch = Watch(tuning.snapshot_seconds, "iotstore-postgresql-snapshots")
-        self._statements = PostgresStatements(PostgresDialect())
+        self._cuts = Cuts(self._unpooled)
+        self._cut_statements = CutStatements(PostgresDialect(), self._cuts)
+        self._statements: PostgresStatements = self._cut_statements
+        self._cluster: _citus.Cluster | None = None
         self._connect = connector(settings, tuning)
         # Of its own: the pool's connections may all be waiting for a partition to be made.
         self._partitions = Partitions(self._unpooled)
@@ -124,6 +135,8 @@ class PostgresBackend(Backend):
         if self._tuning.prepared_statements:  # else sessions are mixed, and such a lock is nobody's
             try:
                 connection.execute(presence(self._tuning.schema).encode())
+                if self._looked:
+                    _citus.check_unchanged(connection, self._tuning.schema, self._cluster)
             except BaseException:
                 connection.close()
                 raise
@@ -141,9 +154,35 @@ class PostgresBackend(Backend):
                 server = server._replace(synchronous_commit=found.get("synchronous_commit", server.synchronous_commit))
                 create = self._settings.create and not self._tuning.read_only
                 prepare(link.connection, self._tuning.schema, create=create)
+                self._cluster = _citus.found(link.connection, self._tuning.schema)
+                if self._cluster is not None:
+                    self._distribute(link, found)
+                else:
+                    self._cuts.load(link.connection)
+                self._looked = True
         finally:
             self._pool.give(link)
         return server
+
+    def _distribute(self, link: Link, found: dict[str, str]) -> None:
+        """Go on as the store on a cluster that was found."""
+        for name, value in _citus.SESSION.items():
+            link.execute("SELECT set_config($1, $2, false)", (name, value))
+        self._connect = connector(self._settings, self._tuning, {**found, **_citus.SESSION})
+        self._statements = CitusStatements(PostgresDialect())
+        self.capabilities = _CAPABILITIES.but(_citus.LACKS)
+
+    def declare(self, layouts: Sequence[Layout]) -> None:
+        """Cut the tables that may be cut and are not yet."""
+        wanted = [layout for layout in layouts if layout.parts is not None and self._cuts.of(layout) is None]
+        told = self._tuning.prepared_statements  # else nobody knows who else has it open
+        if not wanted or self._cluster is not None or self._tuning.read_only or not told:
+            return
+        from iotstore_postgres._cut_schema import cut_existing  # noqa: PLC0415 - Alembic, and rarely
+
+        own = [link.connection.info.backend_pid for link in self._pool.links()]
+        cut_existing(self._unpooled(), PostgresDialect(), self._cuts, wanted, own)
+        self._statements = self._cut_statements = CutStatements(PostgresDialect(), self._cuts)
 
     @classmethod
     def connect(cls, settings: Settings) -> PostgresBackend:
@@ -162,21 +201,27 @@ class PostgresBackend(Backend):
 
     def read(self) -> PostgresRead:
         """A session over a pooled connection, in autocommit."""
-        return PostgresRead(self._pool, self._statements)
+        kind = PostgresRead if self._cluster is None else CitusRead
+        return kind(self._pool, self._statements)
 
     def explaining(self, told: Callable[[Explained], object]) -> PostgresExplaining:
         """A session that tells of each question with PostgreSQL's plan."""
-        return PostgresExplaining(self._pool, self._statements, told)
+        kind = PostgresExplaining if self._cluster is None else CitusExplaining
+        return kind(self._pool, self._statements, told)
 
     def snapshot(self) -> PostgresSnapshot:
         """A session inside a read-only transaction that has begun and has its snapshot."""
-        return PostgresSnapshot(self._pool, self._statements, self._watch)
+        kind = PostgresSnapshot if self._cluster is None else CitusSnapshot
+        return kind(self._pool, self._statements, self._watch)
 
     def write(self) -> PostgresWrite:
         """A transaction that has begun."""
         if self._tuning.read_only and not self._pool.closed:
             raise NotAllowed("the store was opened read-only", hint="open it without read_only to write")
-        return PostgresWrite(self._pool, self._statements, self._partitions)
+        if self._cluster is None:
+            return CutWrite(self._pool, self._cut_statements, self._partitions, self._cuts)
+        patience = milliseconds(self._tuning.lock_timeout)
+        return CitusWrite(self._pool, self._statements, self._partitions, self._tuning.schema, patience)
 
     def close(self) -> None:
         """Give back everything. Sessions of other threads are over: their next call is refused."""
@@ -215,6 +260,7 @@ class PostgresBackend(Backend):
             "schema": tuning.schema,
             "role": self._server.role,
             "durability": f"{self.durability.value} (synchronous_commit {self._server.synchronous_commit})",
+            "cluster": "none" if self._cluster is None else self._cluster.described,
             "access": "read-only" if tuning.read_only else "read and write",
             "connections": f"{pool.open} of {pool.size} open, {pool.lent} in use",
             "pool_timeout": f"{tuning.pool_timeout:g} s",
@@ -227,17 +273,23 @@ class PostgresBackend(Backend):
         """Server, replication, pool, transactions, dead rows, disk, indexes, clock."""
         checks = _admin.pool_checks(self._pool, self._tuning.leak_seconds)
         with self.read() as session:
+            if self._cluster is not None:
+                checks.append(_citus_admin.health(session, self._cluster))
             return [*_admin.health(session), *checks]
 
     def verify(self) -> list[Check]:
         """Every table and index is read and every reference checked, however long that takes."""
         with self._pool.unhurried() as link:
-            return _admin.verify(link)
+            checks = _admin.verify(link)
+        return checks if self._cluster is None else _citus_admin.verified(checks)
 
     def places(self, layouts: Sequence[Layout]) -> list[Place]:
         """Rows and bytes of each layout, then of the points."""
         with self.snapshot() as session:
-            return _admin.places(session, layouts, self._statements.dialect)
+            found = _admin.places(session, layouts, self._statements.dialect)
+            if self._cluster is None:
+                return found
+            return _citus_admin.places(session, found, layouts, self._statements.dialect)
 
     def optimise(self, *, compact: bool) -> Mapping[str, str]:
         """Refresh statistics; with *compact* rewrite the tables without holes, each locked meanwhile."""
@@ -245,6 +297,7 @@ class PostgresBackend(Backend):
             raise NotAllowed("the store was opened read-only", hint="open it without read_only to optimise it")
         if not self._pool.closed:
             self._partitions.ensure(())  # the next one is there before its time
+            self._cuts.ensure_ahead(PostgresDialect())
         with self._pool.unhurried() as link:
             return _admin.optimise(link, compact=compact)
 
@@ -296,11 +349,18 @@ def _checked_server(link: Link, tuning: Tuning) -> Server:
     version = f"PostgreSQL {number // 10_000}.{number % 10_000}"
     if number < MINIMUM * 10_000:
         raise BackendUnavailable(f"{version} is too old", hint=f"use PostgreSQL {MINIMUM} or newer")
-    ((standby, read_only, database, encoding, sync),) = link.execute(
+    ((standby, read_only, database, encoding, sync, path, timescale),) = link.execute(
         "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_database()::text,"
-        " current_setting('server_encoding'), current_setting('synchronous_commit')",
+        " current_setting('server_encoding'), current_setting('synchronous_commit'), current_setting('search_path'),"
+        " (SELECT ', TimescaleDB ' || extversion || ' (' || current_setting('timescaledb.license', true) || ')'"
+        " FROM pg_catalog.pg_extension WHERE extname = 'timescaledb')",
         (),
     ).fetchall()
+    if path != quoted(tuning.schema):  # one stands for all: they are told together
+        raise ConfigurationError(
+            f"the settings of this session did not reach the server: its search_path is {path}",
+            hint="connect to PostgreSQL itself; poolers between drop the startup parameter options",
+        )
     if encoding != "UTF8":
         raise ConfigurationError(
             f"the database {database} has the encoding {encoding}", hint="create one with ENCODING 'UTF8'"
@@ -308,7 +368,7 @@ def _checked_server(link: Link, tuning: Tuning) -> Server:
     if not tuning.read_only and (standby or read_only):
         what = "is a standby" if standby else "is set to default_transaction_read_only"
         raise ReadOnly(f"the server {what} and takes no writes", hint="connect to the primary, or open with read_only")
-    return Server(version, "standby" if standby else "primary", database, sync)
+    return Server(version + (timescale or ""), "standby" if standby else "primary", database, sync)
 
 
 def _wanted(link: Link, tuning: Tuning, server: Server) -> dict[str, str]:

@@ -155,9 +155,9 @@ def test_several_stores_share_a_database_each_in_its_schema(
         ask(f'DROP SCHEMA "{schema} Zwei" CASCADE')
 
 
-def test_every_capability_is_claimed() -> None:
+def test_every_capability_is_claimed_but_that_of_a_graph_store() -> None:
     declared = PostgresBackend.declared()
-    assert [item for item in Capability if not declared.has(item)] == []
+    assert [item for item in Capability if not declared.has(item)] == [Capability.GRAPH]
 
 
 # ---------------------------------------------------------------------- describe and health
@@ -263,8 +263,8 @@ def test_a_sound_store_is_verified(backend: PostgresBackend, devices: Layout, ro
     with backend.write() as session:
         session.insert(devices, row("a"))
     checks = backend.verify()
-    assert [check.name for check in checks] == ["tables", "indexes", "references"]
-    assert {_check(checks, name).status for name in ("tables", "references")} == {"ok"}
+    assert [check.name for check in checks] == ["tables", "indexes", "references", "latest"]
+    assert {_check(checks, name).status for name in ("tables", "references", "latest")} == {"ok"}
 
 
 def test_indexes_are_compared_with_their_tables_where_the_server_can(
@@ -290,6 +290,26 @@ def test_references_to_nothing_are_found(backend: PostgresBackend, admin: psycop
     found = _check(backend.verify(), "references")
     assert found.status == "failed"
     assert found.detail == "1 of flows point to no devices"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "UPDATE {0}.iotstore_latest SET time = 1 WHERE series = 2",
+        "UPDATE {0}.iotstore_latest SET number = 7 WHERE series = 2",
+        "DELETE FROM {0}.iotstore_latest WHERE series = 2",
+        "INSERT INTO {0}.iotstore_latest (series, time, whole) VALUES (3, 0, 0)",
+    ],
+)
+def test_a_latest_value_that_is_not_the_newest_point_is_found(
+    backend: PostgresBackend, ask: Ask, schema: str, wrong: str
+) -> None:
+    with backend.write() as session:
+        session.append(PointType.FLOAT, [1, 1, 2, 2], [1, 2, 1, 2], [0.0, 1.0, 2.0, 3.0], OnConflict.ERROR)
+    assert _check(backend.verify(), "latest").detail == "the latest values of 2 series are their newest points"
+    ask(wrong.format(f'"{schema}"'))
+    found = _check(backend.verify(), "latest")
+    assert (found.status, found.detail) == ("failed", "of 1 series the latest value is not their newest point")
 
 
 def test_a_user_who_may_not_use_amcheck_is_told_and_the_rest_is_verified(

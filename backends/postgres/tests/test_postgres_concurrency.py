@@ -9,8 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import psycopg
 import pytest
 
+import iotstore
+from iotstore import Device, field
 from iotstore.backend import (
     Aggregate,
     And,
@@ -192,6 +195,36 @@ def test_numbers_of_a_counter_are_given_once_to_those_who_commit(backend: Postgr
 
     given = [one for part in together(4, work) for one in part]
     assert sorted(given) == list(range(1, len(given) + 1))
+
+
+def test_a_single_call_that_a_deadlock_ended_is_done_again_and_an_application_s_transaction_is_not(
+    url: str, ask: Ask, schema: str
+) -> None:
+    def rivalry(call: Callable[[], object], first: str, second: str) -> Future[object]:
+        """Let *call* wait for a transaction that then waits for it; the rival never finds out itself."""
+        with psycopg.connect(url, options=f"-c search_path={schema} -c deadlock_timeout=60s") as rival:
+            rival.execute("UPDATE device SET vendor = 'rival' WHERE key = %s", [second])
+            calling = thread.submit(call)
+            waits_for_a_lock(ask, schema)
+            rival.execute("UPDATE device SET vendor = 'rival' WHERE key = %s", [first])
+        return calling
+
+    with iotstore.open(f"{url}?schema={schema}&application_name={schema}") as store, ThreadPoolExecutor(1) as thread:
+        store.devices.put_many([Device(key=key) for key in "abcd"])
+
+        def change() -> int:
+            return store.devices.update_where(field("key") <= "b", model="call")
+
+        def change_in_a_transaction() -> None:
+            with store.transaction():
+                store.devices.update_where(field("key") >= "c", model="call")
+
+        assert rivalry(change, "a", "b").result(30) == 2
+        error = rivalry(change_in_a_transaction, "c", "d").exception(30)
+        found = [(one.vendor, one.model) for one in store.devices.list()]
+    assert isinstance(error, Busy)
+    assert error.victim
+    assert found == [("rival", "call"), ("rival", "call"), ("rival", None), ("rival", None)]
 
 
 def test_a_deadlock_ends_one_of_the_two_with_an_error_that_can_be_retried(

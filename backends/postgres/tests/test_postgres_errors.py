@@ -86,6 +86,7 @@ def test_every_state_that_the_driver_knows_is_translated() -> None:
         ("Connection refused", Unreachable),
         ("session is read-only", Unreachable),
         ("server does not support SSL, but SSL was required", ConfigurationError),
+        ("FATAL:  unsupported startup parameter in options: search_path", ConfigurationError),
     ],
 )
 def test_a_refused_connection_is_told_by_its_words(words: str, expected: type[StoreError]) -> None:

@@ -358,6 +358,7 @@ def test_a_long_scan_is_complete_in_every_session_while_others_write(
     from iotstore_postgres import _points
 
     monkeypatch.setattr(_points, "_PAGE", 1_000)
+    monkeypatch.setattr(_points, "_ALONE", 1_000)
     monkeypatch.setattr(_points, "_CHUNK", 300)
     append(backend, 1, {time: time for time in range(0, 5_000, 2)}, INT64)
     found: list[int] = []

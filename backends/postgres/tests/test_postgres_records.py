@@ -111,6 +111,45 @@ def test_a_batch_of_any_size_brings_every_value_back(backend: PostgresBackend, e
         assert [session.get(everything, (row[0],)) for row in rows[:3]] == rows[:3]
 
 
+def test_a_large_batch_that_is_copied_brings_every_value_back(backend: PostgresBackend, everything: Layout) -> None:
+    plain = Layout("plain", everything.columns[:-1], everything.key)
+    rows: list[Row] = [
+        (MIN, 5e-324, None, "e\u0301 '\"\\ \U0001f600", b"\x00\xff", MIN),
+        (MAX, -1.7976931348623157e308, True, "", b"", MAX),
+        (0, None, False, None, None, None),
+        *(full_row(number)[:-1] for number in range(1, 300)),
+    ]
+    with backend.write() as session:
+        session.apply([CreateLayout(plain)])
+        assert session.insert_many(plain, rows, OnConflict.ERROR) == []
+        assert session.get_many(plain, [(row[0],) for row in rows]) == rows
+
+
+def test_a_large_batch_finds_out_which_of_its_keys_were_there(backend: PostgresBackend, flows: Layout) -> None:
+    rows: list[Row] = [(key, None, 0, key) for key in range(1_000)]
+    again = [(*row[:3], -1) for row in rows]
+    with backend.write() as session:
+        assert session.insert_many(flows, rows[100:400], OnConflict.KEEP) == []
+        assert session.insert_many(flows, again[:500], OnConflict.KEEP) == list(range(100, 400))
+        assert session.insert_many(flows, again[200:600], OnConflict.KEEP) == list(range(300))
+        assert session.insert_many(flows, again[600:], OnConflict.KEEP) == []
+        found = session.get_many(flows, [row[:1] for row in rows])
+    assert found == [*again[:100], *rows[100:400], *again[400:]]
+
+
+def test_a_large_batch_with_a_key_that_is_there_stores_nothing_and_the_transaction_goes_on(
+    backend: PostgresBackend, flows: Layout
+) -> None:
+    rows: list[Row] = [(key, None, 0, key) for key in range(500)]
+    with backend.write() as session:
+        session.insert(flows, rows[499])
+        with pytest.raises(Conflict, match="a record of flows with this key exists already"):
+            session.insert_many(flows, rows, OnConflict.ERROR)
+        assert session.insert_many(flows, rows[:300], OnConflict.ERROR) == []
+    with backend.read() as session:
+        assert session.select(flows, Select(order=(Order("id"),))) == [*rows[:300], rows[499]]
+
+
 def test_a_composite_key_is_found_among_many_in_the_order_that_was_asked(
     backend: PostgresBackend, members: Layout
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import uuid
@@ -36,8 +37,8 @@ DIGEST = (
 
 @pytest.fixture(scope="module")
 def url() -> str:
-    """A database with TimescaleDB."""
-    return server_url("timescale")
+    """A database with TimescaleDB: of the Apache edition, or the one that is named for the other edition's tests."""
+    return os.environ.get("IOTSTORE_TEST_TIMESCALE") or server_url("timescale")
 
 
 @pytest.fixture(scope="module")
@@ -391,19 +392,32 @@ def test_a_store_with_a_database_of_its_own_is_backed_up_and_comes_back_as_a_hyp
 
 
 @pytest.mark.container
-def test_the_command_sets_up_and_says_what_the_edition_lacks(filled: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_sets_up_and_says_what_the_edition_lacks(
+    filled: str, capsys: pytest.CaptureFixture[str], ask: Ask
+) -> None:
+    if ask("SELECT current_setting('timescaledb.license')") != [("apache",)]:
+        pytest.skip("IOTSTORE_TEST_TIMESCALE names a server that lacks nothing")
     assert main(["timescale", "setup", "-u", filled, "--dry-run"]) == 0
     assert "create_hypertable('iotstore_points', public.by_range('time', 604800000000)" in capsys.readouterr().out
     command = ["-u", filled, "timescale", "setup", "--chunk", "14d", "--compress-after", "30d", "--retain", "1y"]
+    command += ["--materialize", "1h"]
     assert main(command) == 1
     first, *others = capsys.readouterr().out.splitlines()
     assert first == "2402 points are in a hypertable now, with chunks of 14 days"
     assert [line.partition(" and ")[0] for line in others] == [
         "not done: --compress-after needs TimescaleDB's Timescale edition,",
         "not done: --retain needs TimescaleDB's Timescale edition,",
+        "not done: --materialize needs TimescaleDB's Timescale edition,",
+    ]
+    assert [line.partition("; ")[2] for line in others] == [
+        "the points stay as they are",
+        "use `iotstore retention --apply`, which keeps the latest values right too",
+        "aggregates are computed from the points, whatever consistency they ask for",
     ]
     assert main(command[:4]) == 0
     assert capsys.readouterr().out == "nothing to do: the points are in a hypertable with chunks of 14 days\n"
+    assert main([*command[:4], "--retain", "never"]) == 0
+    assert capsys.readouterr().out.startswith("nothing to do")
 
 
 @pytest.mark.container
@@ -440,7 +454,19 @@ def test_only_a_postgresql_store_can_be_set_up(tmp_path: Path, capsys: pytest.Ca
     assert "'soon' is no duration" in capsys.readouterr().err
 
 
-def test_a_chunk_of_no_sensible_length_is_refused(settings_of: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(
+    ("wanted", "problem"),
+    [
+        (Wanted(chunk=timedelta(seconds=1)), "a chunk can't hold 0:00:01; give it from one minute to ten years"),
+        (Wanted(retain=timedelta()), "retain: 0:00:00 is no age; give it as 30d or 1y, or never"),
+        (Wanted(compress_after=timedelta(days=-1)), "compress after: -1 day, 0:00:00 is no age"),
+        (Wanted(materialize=(timedelta(seconds=90.5),)), "buckets of 0:01:30.500000 can't be materialized; give whole"),
+        (Wanted(materialize=(timedelta(seconds=1),)), "from one minute to 366 days"),
+    ],
+)
+def test_a_duration_that_makes_no_sense_is_refused(
+    settings_of: Callable[..., Any], wanted: Wanted, problem: str
+) -> None:
     settings = settings_of("postgresql://nobody@localhost/none")
-    with pytest.raises(ConfigurationError, match="a chunk can't hold 0:00:01; give it from one minute to ten years"):
-        setup(settings, Wanted(chunk=timedelta(seconds=1)), force=False, dry_run=True)
+    with pytest.raises(ConfigurationError, match=problem):
+        setup(settings, wanted, force=False, dry_run=True)
