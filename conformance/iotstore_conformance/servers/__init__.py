@@ -1,20 +1,34 @@
-"""Database servers for the suite: out of a wheel, in a container, or somebody's own by its URL.
+"""Database servers for the suite: out of a wheel or from jars, in a container, or somebody's own by its URL.
 
-``IOTSTORE_TEST_POSTGRES`` chooses: ``embedded`` (the default), ``container``, ``timescale`` or a URL. A server starts
-when it is asked for first, is shared by everything in the process, and ends with the process, however that ends.
+``IOTSTORE_TEST_POSTGRES`` chooses: ``embedded`` (the default), ``container``, ``timescale`` or a URL;
+``IOTSTORE_TEST_NEO4J``: ``local`` (the default), ``local-5``, ``container``, ``container-5`` or a URL. A server
+starts when it is asked for first, is shared by everything in the process, and ends with the process, however that ends.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from iotstore import ConfigurationError
+from iotstore_conformance.servers._neo4j_settings import CHOICES as NEO4J_CHOICES
+from iotstore_conformance.servers._neo4j_settings import VARIABLE as NEO4J_VARIABLE
 
 if TYPE_CHECKING:
     from iotstore_conformance.servers._replica import ReplicaSet
 
-__all__ = ["CHOICES", "VARIABLE", "Server", "postgres", "replica_set", "server_url"]
+__all__ = [
+    "CHOICES",
+    "NEO4J_CHOICES",
+    "NEO4J_VARIABLE",
+    "VARIABLE",
+    "Server",
+    "neo4j",
+    "postgres",
+    "replica_set",
+    "server_url",
+]
 
 VARIABLE: Final = "IOTSTORE_TEST_POSTGRES"
 CHOICES: Final = ("embedded", "container", "timescale")
@@ -55,20 +69,31 @@ class Server(Protocol):
         ...
 
 
-_running: Final[dict[tuple[int, str], Server]] = {}
+_running: Final[dict[tuple[int, str, str], Server]] = {}
 
 
 def postgres(choice: str | None = None) -> Server:
     """The PostgreSQL server that *choice* names, or the environment where it names none."""
-    wanted = choice or os.environ.get(VARIABLE) or CHOICES[0]
+    return _shared(choice, VARIABLE, CHOICES[0], _start)
+
+
+def neo4j(choice: str | None = None) -> Server:
+    """The Neo4j server that *choice* names, or the environment where it names none."""
+    from iotstore_conformance.servers._neo4j import start
+
+    return _shared(choice, NEO4J_VARIABLE, NEO4J_CHOICES[0], start)
+
+
+def _shared(choice: str | None, variable: str, default: str, start: Callable[[str], Server]) -> Server:
+    wanted = choice or os.environ.get(variable) or default
     # A forked child has its own run, and must not end a server of its parent.
-    key = (os.getpid(), wanted)
+    key = (os.getpid(), variable, wanted)
     if key not in _running:
-        _running[key] = server = _start(wanted)
+        _running[key] = server = start(wanted)
         if choice is None:
             # The processes that the suite starts ask for a server too: they shall use this one, and leave it alone.
-            os.environ[VARIABLE] = server.url
-            _running[os.getpid(), server.url] = server
+            os.environ[variable] = server.url
+            _running[os.getpid(), variable, server.url] = server
     return _running[key]
 
 

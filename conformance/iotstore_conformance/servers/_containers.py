@@ -1,4 +1,4 @@
-"""PostgreSQL in containers, through testcontainers."""
+"""PostgreSQL in containers, through testcontainers; and what servers in containers have in common."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from iotstore_conformance.servers._settings import SETTINGS, as_arguments
 
 if TYPE_CHECKING:
     from testcontainers.community.postgres import PostgresContainer
+    from testcontainers.core.container import DockerContainer
     from testcontainers.core.docker_client import DockerClient
 
 USER: Final = "iotstore"
@@ -37,7 +38,7 @@ def image(choice: str) -> str:
 
 
 @contextmanager
-def docker_errors(image: str) -> Iterator[None]:
+def docker_errors(image: str, *variables: str) -> Iterator[None]:
     """Errors of Docker and of the tools around it, as one that says what to do."""
     try:
         from docker.errors import APIError, DockerException
@@ -48,10 +49,10 @@ def docker_errors(image: str) -> Iterator[None]:
     except ImportError as error:
         raise needs_the_extra(error) from error
     except APIError as error:
-        variables = " or ".join(variable for variable, _ in _IMAGES.values())
+        named = " or ".join(variables or (variable for variable, _ in _IMAGES.values()))
         raise ConfigurationError(
             f"no container of {image} can be started: {error.explanation or error}",
-            hint=f"name an image that is on this machine in {variables}; conformance/images/build makes some",
+            hint=f"name an image that is on this machine in {named}; conformance/images/build makes some",
         ) from error
     except DockerException as error:
         raise ConfigurationError(
@@ -97,13 +98,13 @@ class ContainerPostgres:
 
     def start(self) -> None:
         """Start the container again, and return when the server accepts connections."""
-        with _inside(self.container) as found:
+        with inside(self.container) as found:
             found.start()
-            wait_until_ready(self.url, lambda: _why_not(found))
+            wait_until_ready(self.url, lambda: why_not(found))
 
     def stop(self) -> None:
         """End the server in order."""
-        with _inside(self.container) as found:
+        with inside(self.container) as found:
             found.stop(timeout=_STOPPED)
 
     def kill(self) -> None:
@@ -112,7 +113,7 @@ class ContainerPostgres:
 
 
 @contextmanager
-def _inside(container: PostgresContainer) -> Iterator[Any]:
+def inside(container: DockerContainer) -> Iterator[Any]:
     """Docker's own container, with its errors translated and no connection to the daemon left open."""
     with docker_errors(container.image):
         try:
@@ -121,15 +122,15 @@ def _inside(container: PostgresContainer) -> Iterator[Any]:
             container.get_docker_client().client.close()
 
 
-def _why_not(found: Any) -> str | None:
+def why_not(found: Any) -> str | None:
     """The last words of a container that doesn't run."""
     found.reload()
     return None if found.status == "running" else str(found.logs(tail=20).decode("utf-8", errors="replace"))
 
 
-def kill(container: PostgresContainer) -> None:
+def kill(container: DockerContainer) -> None:
     """End all processes of the container at once; returns when they are gone."""
-    with _inside(container) as found:
+    with inside(container) as found:
         found.reload()
         if found.status == "running":
             found.kill()
@@ -138,8 +139,8 @@ def kill(container: PostgresContainer) -> None:
 
 def address(container: PostgresContainer) -> str:
     """Where the server of a container is reached."""
-    with _inside(container):
-        host = "127.0.0.1" if _local(container.get_docker_client()) else container.get_container_host_ip()
+    with inside(container):
+        host = "127.0.0.1" if is_local(container.get_docker_client()) else container.get_container_host_ip()
         return f"{host}:{container.get_exposed_port(_PORT)}"
 
 
@@ -167,12 +168,12 @@ def _made(image: str, password: str, command: list[str], options: dict[str, Any]
 
     made = PostgresContainer(image, username=USER, password=password, dbname=USER, driver=None, command=command)
     # Docker takes an address too: where the daemon is this machine's, nobody else on the network gets to the server.
-    bound = ("127.0.0.1", free_port()) if _local(made.get_docker_client()) else free_port()
+    bound = ("127.0.0.1", free_port()) if is_local(made.get_docker_client()) else free_port()
     cast("dict[str, Any]", made.ports)[str(_PORT)] = bound
     return made.with_kwargs(**options)
 
 
-def _local(client: DockerClient) -> bool:
+def is_local(client: DockerClient) -> bool:
     """Whether the daemon publishes ports on the loopback interface of this very machine."""
     from testcontainers.core.config import ConnectionMode
 

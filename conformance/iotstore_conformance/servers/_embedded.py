@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pwd
 import secrets
@@ -39,7 +40,10 @@ class EmbeddedPostgres:
         self._log = folder / "server.log"
         self._password = secrets.token_hex(16)
         self._process: subprocess.Popen[bytes] | None = None
-        _, self.end = keep(folder)
+        self._owner = os.getpid()
+        # At the end of the process what was registered last goes first: the server is ended, then this.
+        atexit.register(self._reap)
+        _, self._end = keep(folder)
         try:
             self._bin = self._program()
             self._initialise()
@@ -158,4 +162,14 @@ class EmbeddedPostgres:
         """End it as `kill -9` does, all of its processes at once."""
         if self._process is not None and self._process.poll() is None:
             _processes.kill_all(self._process.pid)
+            self._process.wait(_STOPPED)
+
+    def end(self) -> None:
+        """End it for good and remove its data."""
+        self._end()
+        self._reap()
+
+    def _reap(self) -> None:
+        """Take note that the server has ended: who started a process is to ask for its fate."""
+        if self._process is not None and os.getpid() == self._owner:
             self._process.wait(_STOPPED)

@@ -12,6 +12,8 @@ from typing import Final
 
 _PROC: Final = Path("/proc")
 _PATIENCE: Final = 30.0  # seconds for a process to end after its signal
+#: Where the id of a server that writes no such file itself is noted, in the folder of its data.
+PID_FILE: Final = "server.pid"
 
 
 def _stat(pid: int) -> list[str]:
@@ -59,16 +61,22 @@ def _signal_and_wait(pids: Iterable[int], number: signal.Signals) -> bool:
 def server_pid(folder: Path) -> int | None:
     """The server whose data lies in *folder*, by its own pid file, as long as it really is that server."""
     data = folder / "data"
-    try:
-        pid = int((data / "postmaster.pid").read_text("utf-8").splitlines()[0])
-        at_home = Path(_PROC, str(pid), "cwd").readlink() == data.resolve()
-    except (OSError, ValueError, IndexError):
-        return None
-    return pid if at_home and started(pid) else None
+    for name in ("postmaster.pid", PID_FILE):
+        try:
+            pid = int((data / name).read_text("utf-8").splitlines()[0])
+            at_home = Path(_PROC, str(pid), "cwd").readlink() == data.resolve()
+        except (OSError, ValueError, IndexError):
+            continue
+        if at_home and started(pid):
+            return pid
+    return None
 
 
 def end_server(folder: Path) -> None:
     """End the server of *folder*, if there is one, without waiting for its clients."""
     pid = server_pid(folder)
-    if pid is not None and not _signal_and_wait([pid], signal.SIGQUIT):
+    if pid is None:
+        return
+    # To Java that signal is a question for its threads, and nobody wants to keep the data.
+    if (folder / "data" / PID_FILE).exists() or not _signal_and_wait([pid], signal.SIGQUIT):
         kill_all(pid)
