@@ -27,7 +27,8 @@ from iotstore_conformance.verdicts import Outcome
 
 _PART: Final = "iotstore_clause"
 _FULL: Final = "iotstore_full"
-_WHOLE: Final = ("", "not full", "not full and not container", "full or not full")  # marks that leave no clause out
+# Marks that leave no clause out.
+_WHOLE: Final = ("", "not full", "not full and not container and not given", "full or not full")
 
 # Proves one clause at one effort, and raises where it doesn't hold.
 Prove = Callable[[Clause, Effort], None]

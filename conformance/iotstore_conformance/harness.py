@@ -56,6 +56,9 @@ class Harness:
     and *start* starts it again. *server* is the environment variable that says which server to use: ``--server`` sets
     it.
 
+    All: *foreign* puts something of another application, a table with a row, where the store of a URL would be, and
+    gives a function that reads all that is there. A backend has to refuse it and leave it alone.
+
     Without *engine* it is what the other fields say; where nothing says it, the clauses about either are not run.
     """
 
@@ -73,6 +76,7 @@ class Harness:
     through: Callable[[str, str, int], str] = at_address
     start: Callable[[str], object] | None = None
     server: str | None = None
+    foreign: Callable[[str], Callable[[], object]] | None = None
 
     def __post_init__(self) -> None:
         embedded, served = bool(self.file or self.full), bool(self.address or self.start)

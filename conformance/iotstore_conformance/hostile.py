@@ -138,6 +138,7 @@ class Minimal(Manner):
         Capability.SAVEPOINTS,
         Capability.SNAPSHOTS,
         Capability.SERIES,
+        Capability.GRAPH,
         Capability.NATIVE_BACKUP,
         Capability.COMPACTION,
         Capability.CONCURRENT_READS,

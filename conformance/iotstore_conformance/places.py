@@ -27,6 +27,7 @@ class HarnessBroken(Exception):
 def guarded(harness: Harness) -> Harness:
     """The harness, with errors of its own functions told apart from those of the backend. What opens isn't guarded."""
     drop, kill, start, address = harness.drop, harness.kill, harness.start, harness.address
+    foreign = harness.foreign
     return replace(
         harness,
         fresh=_guard("fresh", harness.fresh),
@@ -35,6 +36,7 @@ def guarded(harness: Harness) -> Harness:
         kill=_guard("kill", kill) if kill else None,
         start=_guard("start", start) if start else None,
         address=_guard("address", address) if address else None,
+        foreign=_guard("foreign", foreign) if foreign else None,
     )
 
 
@@ -80,6 +82,8 @@ def aimed(harness: Harness, url: str | None = None, server: str | None = None) -
         return placed(harness, url)
     if chosen := url or server:
         os.environ[harness.server] = chosen  # for the harness, and for the processes that the suite starts
+        if "://" in chosen and harness.kill is not None:  # somebody's own server, which is not the suite's to kill
+            return replace(harness, kill=None, start=None)
     return harness
 
 

@@ -31,6 +31,13 @@ HARD_TEXTS: Final[tuple[str, ...]] = (
     "x" * 5000,
 )
 
+#: Doubles whose sum goes wrong: when they are just added up, with a running compensation, or in another order.
+HARD_SUMS: Final[tuple[tuple[float, ...], ...]] = (
+    (1e16, 1.0, -1e16, 1e-3, 0.1, 0.2, 0.3, -1e300, 1e300, 5e-324),
+    (1e16, *[1.0] * 1001),
+    (1e100, 1e50, 1.0, -1e50, -1e100),
+)
+
 #: Words whose case folding differs between engines: how one is written, how another finds it.
 FOLDED: Final[tuple[tuple[str, str], ...]] = (
     ("Stra\u00dfe", "STRASSE"),

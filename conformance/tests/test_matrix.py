@@ -88,8 +88,12 @@ def test_a_capability_that_clauses_about_files_need_is_a_yes_on_a_server_too():
     assert found["persistence"] == [Mark.YES, Mark.YES]
 
 
-def test_a_profile_without_clauses_is_unknown_to_everybody():
-    assert set(marks(make_matrix(MIXED, SUITE, TODAY).profiles)["relationships"]) == {Mark.UNKNOWN}
+def test_a_profile_of_which_no_clause_ran_is_unknown():
+    of_it = [clause.id for clause in SUITE.clauses if clause.profile == "relationships"]
+    idle = report(changes=dict.fromkeys(of_it, Outcome.NOT_RUN))
+
+    assert of_it
+    assert marks(make_matrix([idle], SUITE, TODAY).profiles)["relationships"] == [Mark.UNKNOWN]
 
 
 def test_a_capability_that_nobody_tested_is_unknown_though_it_is_claimed():

@@ -40,7 +40,7 @@ def test_a_relative_file_gets_its_folder_where_the_run_was_started(tmp_path, mon
     assert (tmp_path / place).is_dir()
 
 
-@pytest.mark.parametrize("name", ["fresh", "url", "drop", "kill"])
+@pytest.mark.parametrize("name", ["fresh", "url", "drop", "kill", "foreign"])
 def test_an_error_of_the_harness_is_told_apart_from_one_of_the_backend(name):
     def fall(*_):
         raise OSError("no room")

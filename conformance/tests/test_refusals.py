@@ -55,7 +55,7 @@ def test_a_backend_without_any_capability_opens_and_keeps_records_by_their_keys(
 
 
 def test_what_is_no_call_is_known_and_small():
-    promised = {"persistence", "concurrent_reads", "many_handles", "many_processes", "atomic_migrations"}
+    promised = {"persistence", "concurrent_reads", "many_handles", "many_processes", "atomic_migrations", "graph"}
     assert promised == {capability.value for capability in PROMISES}
 
 

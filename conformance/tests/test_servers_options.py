@@ -44,6 +44,13 @@ def test_a_url_with_a_name_in_it_and_that_of_an_engine_without_servers_are_place
     assert VARIABLE not in os.environ
 
 
+def test_a_server_that_was_given_by_its_url_is_not_the_suites_to_kill():
+    deadly = replace(SERVED, kill=print, start=print)
+    given, started = aimed(deadly, url="served://host/db"), aimed(deadly, server="container")
+    assert (given.kill, given.start) == (None, None)
+    assert (started.kill, started.start) == (print, print)
+
+
 def test_a_server_for_a_harness_that_knows_none_is_refused():
     with pytest.raises(ConfigurationError, match="the harness files knows no servers, so not 'container' either"):
         aimed(FILES, server="container")

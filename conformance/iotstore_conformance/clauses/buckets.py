@@ -13,6 +13,7 @@ import pytest
 from iotstore import InvalidValue, Metric, NotFound, Overflow, Point
 from iotstore.backend import Capability
 from iotstore_conformance.registry import clause
+from iotstore_conformance.samples import HARD_SUMS
 from iotstore_conformance.stage import NOON, Stage, ago, later
 
 _SERIES = [Capability.SERIES]
@@ -97,6 +98,11 @@ def doubles_are_close_or_exact(stage: Stage) -> None:
     assert abs(total - exact) <= tolerance
     assert abs(mean - exact / 600) <= tolerance / 600
     assert _fold(stage, ["sum", "mean"], exact=True) == [(NOON, exact, exact / 600)]
+    hours = dict(enumerate(HARD_SUMS, 1))
+    for hour, hard in hours.items():
+        _write(stage, [(60 * hour + at / 60, value) for at, value in enumerate(hard)])
+    sums = [(_hour(hour), math.fsum(hard)) for hour, hard in hours.items()]
+    assert _fold(stage, ["sum"], start=_hour(1), exact=True) == sums
 
 
 @clause("TEL-045", profile="telemetry", needs=_SERIES)
@@ -212,3 +218,18 @@ def double_points_overflow_loudly(stage: Stage) -> None:
     _write(stage, [(0, 1.7e308), (1, 1.7e308)])
     with pytest.raises(Overflow, match=r"sum|m"):
         _fold(stage, ["sum"])
+
+
+@clause("TEL-055", profile="telemetry", needs=_SERIES)
+def materialized_answers_follow(stage: Stage) -> None:
+    """An aggregate that accepts materialized values MUST be the current one where a store keeps none."""
+    _write(stage, [(0, 3.0), (50, 4.0), (60, 100.0)])
+    functions = ["count", "sum", "mean", "min", "max", "first", "last", "median"]
+    for asked in (functions[:1], functions[:-1], functions):
+        options: dict[str, Any] = {"start": later(minutes=30), "fill": "null"}
+        current = _fold(stage, asked, **options)
+        assert [row[1] for row in current] == [1, 1, 0, 0]
+        assert _fold(stage, asked, consistency="materialized", **options) == current
+        assert _fold(stage, asked, consistency="current", **options) == current
+    with pytest.raises(InvalidValue, match="consistency"):
+        _fold(stage, ["count"], consistency="eventual")

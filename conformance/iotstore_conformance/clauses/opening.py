@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 import iotstore
-from iotstore import BackendUnavailable, ConfigurationError, Device, StoreError, Unreachable
+from iotstore import BackendUnavailable, ConfigurationError, Device, NotAStore, StoreError, Unreachable
 from iotstore.backend import Capability
+from iotstore_conformance.applicable import not_run
 from iotstore_conformance.kinds import SAMPLES
+from iotstore_conformance.places import HarnessBroken
 from iotstore_conformance.registry import clause
 from iotstore_conformance.stage import Stage
 
@@ -59,3 +61,21 @@ def errors_of_opening_hide_secrets(stage: Stage) -> None:
             stage.harness.open(url)
         shown = "".join(str(part) for part in (caught.value, caught.value.__cause__, *caught.value.args))
         assert "hunter2" not in shown
+
+
+@clause("OPN-006", needs=[Capability.PERSISTENCE])
+def what_belongs_to_others_is_left_alone(stage: Stage) -> None:
+    """A place that holds what another application keeps there MUST be refused as no store, with what to do, and be left
+    as it was."""
+    if stage.harness.foreign is None:
+        not_run("the harness can't put something of another application in a place (foreign=)")
+    place = stage.new_place()
+    read = stage.harness.foreign(stage.url(place))
+    before = read()
+    if not before:
+        raise HarnessBroken("what foreign() of the harness has put there can't be read back")
+    for create in (True, False):
+        with pytest.raises(NotAStore, match=r".") as caught:
+            stage.open(place, create=create)
+        assert caught.value.hint
+        assert read() == before

@@ -240,6 +240,42 @@ _points: Final = (
         **_window,
     ),
 )
+_ends: Final = st.sampled_from(
+    [
+        *[("device", key) for key in ("a", "b", "a", "b", "A", "ghost")],
+        ("owner", "ann"),
+        ("location", "house"),
+        ("device_group", "cams"),
+    ]
+)
+_kinds_of_relations: Final = st.sampled_from(["LINK", "FEEDS"])
+# Not of alerts: their numbers differ from store to store.
+_types: Final = st.sampled_from(
+    [["LINK", "FEEDS"], "LINK", ["OWNS", "LOCATED_IN", "MEMBER_OF", "CONNECTED_TO"], ["LINK", "OWNS", "CONNECTED_TO"]]
+)
+_asked: Final = {"types": _types, "direction": st.sampled_from(["out", "in", "both"])}
+_graph: Final = (
+    _step(
+        "relationships.relate",
+        _ends,
+        st.sampled_from(["LINK", "FEEDS", "LINK", "FEEDS", "OWNS", "link"]),
+        _ends,
+        weight=st.none() | st.sampled_from([0.0, 0.5, 2.0, -1.0]),
+        properties=draw.json,
+    ),
+    _step("relationships.relate", _ends, _kinds_of_relations, _ends),
+    _step("relationships.unrelate", _ends, _kinds_of_relations, _ends),
+    _step("relationships.relation", _ends, _kinds_of_relations, _ends),
+    _step("relationships.of", _ends, **_asked),
+    _step("relationships.neighbours", _ends, hops=st.integers(0, 3), **_asked),
+    _step("relationships.subgraph", st.lists(_ends, max_size=2), hops=st.integers(0, 2), **_asked),
+    _step("relationships.paths", _ends, _ends, length=st.integers(1, 4), **_asked),
+    _step("relationships.shortest_path", _ends, _ends, weighted=st.booleans(), **_asked),
+    _step("relationships.cycles", types=_types),
+    _step("relationships.components", types=_types),
+    _step("relationships.blast_radius", _DEVICES, types=_types),
+    _step("relationships.devices_at", _PLACES, nested=st.booleans()),
+)
 _plants: Final = (
     _step(
         "suite_plant.put",
@@ -261,6 +297,7 @@ _DOMAINS: Final = (
     st.sampled_from([Step("commit"), Step("undo"), Step("begin")]),
     st.one_of(*_estate),
     st.one_of(*_evidence),
+    st.one_of(*_graph),
     st.one_of(*_records),
     st.one_of(*_records),
     st.one_of(*_points),
@@ -278,6 +315,7 @@ _PRELUDE: Final = (
     Step("devices.add", Device(key="a", name="Front", owner="ann", location="house", last_seen=NOON)),
     Step("devices.add", Device(key="b")),
     Step("groups.add", Group(key="cams")),
+    Step("relationships.relate", ("device", "a"), "LINK", ("device", "b"), weight=0.5),
     Step("connections.add", Connection(device="a", time=NOON, bytes_sent=1500)),
     Step("alerts.raise_", Alert(kind="offline", title="x", device="b", score=0.1)),
     Step("telemetry.write", [Point("a", "Float", NOON + timedelta(seconds=n), n / 10) for n in range(3)]),

@@ -22,11 +22,13 @@ from iotstore_conformance.filters import Both, Either, Opposite, Test, as_where
 
 _DOMAINS: Final = (
     "devices", "groups", "locations", "owners", "connections", "alerts", "telemetry", "settings",
+    "relationships",
 )  # fmt: skip
 #: Everything that is compared at the end of a history.
 STATE: Final = (
     "owner", "location", "device", "device_group", "membership", "connection", "alert", "suppression", "metric",
     "series", "suite_sample", "suite_cell", "suite_leaf", "suite_tally", "suite_plant",
+    "contact", "relation",
 )  # fmt: skip
 _NESTING: Final = 3
 _TICK: Final = timedelta(seconds=1)

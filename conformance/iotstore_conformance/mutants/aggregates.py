@@ -53,6 +53,32 @@ def _saturated(breaking: Breaking) -> None:
     _measured(breaking, Function.SUM, lambda value: min(value, 2**53) if type(value) is int else value)
 
 
+@mutant(
+    "exact-sums-have-one-compensation",
+    kills=("AGG-007",),
+    sentence="A sum that was to be exact is a running one, with one more double for all that it lost.",
+)
+def _compensated(breaking: Breaking) -> None:
+    @breaking.wrong("collection", "aggregate")
+    def _aggregate(self: Any, right: Any, measures: Any, *, exact: bool = False, **options: Any) -> Any:
+        rows = right(measures, exact=exact, **options)
+        if not exact or len(rows) != 1:
+            return rows
+        known = self.list(options.get("where"))
+        sums = {n: m.field for n, m in measures.items() if m.function == "sum" and type(rows[0][n]) is float}
+        return [{**rows[0], **{name: _running([getattr(r, of) or 0.0 for r in known]) for name, of in sums.items()}}]
+
+
+def _running(values: list[float]) -> float:
+    total = lost = 0.0
+    for value in values:
+        following = total + value
+        bigger, smaller = (total, value) if abs(total) >= abs(value) else (value, total)
+        lost += (bigger - following) + smaller
+        total = following
+    return total + lost
+
+
 @mutant("extremes-of-text-by-utf-16", kills=("AGG-009",), sentence="The greatest text is that by UTF-16 units.")
 def _utf_16(breaking: Breaking) -> None:
     @breaking.wrong("session", "aggregate")

@@ -18,6 +18,7 @@ from iotstore_conformance.stage import Stage
 Wrong: TypeAlias = Callable[..., Any]
 _DOMAINS: Final = (
     "devices", "groups", "locations", "owners", "connections", "alerts", "telemetry", "settings", "backups", "admin",
+    "relationships", "patterns",
 )  # fmt: skip
 
 
@@ -48,8 +49,8 @@ class Breaking:
         """Exchange *methods* of *target* for the decorated function ``(self, right, *arguments)``.
 
         Targets are ``session`` (of every sort), ``writer`` (sessions that write), ``backend``, ``store``,
-        ``collection`` (the records of any kind), a domain such as ``devices``, and ``iotstore`` (``copy`` and
-        ``restore``, which have no self). ``right.__name__`` tells methods apart.
+        ``collection`` (the records of any kind), ``projection``, a domain such as ``devices``, and ``iotstore``
+        (``copy`` and ``restore``, which have no self). ``right.__name__`` tells methods apart.
         """
 
         def take(wrong: Wrong) -> Wrong:
@@ -159,6 +160,7 @@ def _classes_of(store: Store) -> dict[str, list[Any]]:
         "store": [Store],
         "collection": [Collection],
         "iotstore": [iotstore],
+        "projection": [iotstore.Projection],
     }
     found.update({name: [type(getattr(store, name))] for name in _DOMAINS})
     return found

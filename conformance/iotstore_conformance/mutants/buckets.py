@@ -64,6 +64,17 @@ def _late(breaking: Breaking) -> None:
 
 
 @mutant(
+    "what-is-not-materialized-is-missing",
+    kills=("TEL-055",),
+    sentence="Who accepts materialized values gets those alone, however few there are.",
+)
+def _unmaterialized(breaking: Breaking) -> None:
+    @breaking.wrong("session", "fold_materialized")
+    def _fold(_self: Any, right: Any, *args: Any, **options: Any) -> Any:
+        return [[] for _ in right(*args, **options)]
+
+
+@mutant(
     "ranges-begin-with-their-bucket", kills=("TEL-042",), sentence="Points of the first bucket before the range count."
 )
 def _whole(breaking: Breaking) -> None:

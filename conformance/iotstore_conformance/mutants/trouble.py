@@ -10,6 +10,7 @@ from iotstore import (
     ConfigurationError,
     Damaged,
     EngineError,
+    NotAStore,
     ReadOnly,
     StorageFull,
     Unreachable,
@@ -76,6 +77,20 @@ def _anew(breaking: Breaking) -> None:
             return right(url, **options)
         except Damaged:
             return right(breaking.new_url(), **options)
+
+
+@mutant(
+    "foreign-places-are-taken-for-new-ones",
+    kills=("OPN-006", "BRK-003"),
+    sentence="Where something of another application is, a new store is begun, and nobody is told.",
+)
+def _taken(breaking: Breaking) -> None:
+    @breaking.opening
+    def _open(right: Any, url: str, **options: Any) -> Any:
+        try:
+            return right(url, **options)
+        except NotAStore:
+            return right(breaking.new_url(), **{**options, "create": True})
 
 
 @mutant(

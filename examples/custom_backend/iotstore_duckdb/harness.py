@@ -3,9 +3,11 @@
 import resource
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import duckdb
 
 from iotstore import Store
 from iotstore_conformance import Harness
@@ -22,6 +24,19 @@ def _full(_: Store) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
+def _foreign(url: str) -> Callable[[], object]:
+    """A table of another application, under a name that a store uses too."""
+    file = url.removeprefix("duckdb:///")
+    with duckdb.connect(file) as connection:
+        connection.execute("CREATE TABLE device AS SELECT 'kept' AS theirs")
+
+    def read() -> object:
+        with duckdb.connect(file) as connection:
+            return [connection.execute("SHOW TABLES").fetchall(), connection.execute("FROM device").fetchall()]
+
+    return read
+
+
 harness = Harness(
     "duckdb",
     fresh=lambda: tempfile.mkdtemp(prefix="iotstore-duckdb-"),
@@ -29,4 +44,5 @@ harness = Harness(
     drop=shutil.rmtree,
     file=lambda folder: Path(folder, "home.duckdb"),
     full=_full,
+    foreign=_foreign,
 )

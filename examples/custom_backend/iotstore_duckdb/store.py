@@ -54,6 +54,9 @@ _CAPABILITIES: Final = Capabilities(
         Capability.SERIES: NotSupported(
             "this example keeps records only", "open a second store for telemetry: sqlite:///points.db"
         ),
+        Capability.GRAPH: NotSupported(
+            "graph questions are answered from the records", "ask store.relationships, which needs no such capability"
+        ),
         Capability.NATIVE_BACKUP: NotSupported(
             "DuckDB copies no file that is being written", 'take a portable backup: format="portable"'
         ),
