@@ -27,6 +27,12 @@ def test_duckdb_keeps(clause: Clause, harness) -> None:
     run_clause(clause, harness)
 
 
+def test_the_installed_example_is_listed_among_the_backends():
+    command = [sys.executable, "-c", "from iotstore.cli import main; main()", "backends"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "duckdb" in done.stdout
+
+
 def test_a_second_process_is_told_that_the_file_is_held(tmp_path):
     url = f"duckdb:///{tmp_path}/home.duckdb"
     program = f"import iotstore\ntry:\n    iotstore.open({url!r})\nexcept iotstore.Busy as error:\n    print(error)"
