@@ -153,8 +153,8 @@ POSTGRESQL: Final = (
         "Flows from objects",
         ingest.flows,
         "speed",
-        "sends arrays to an `INSERT` that can be asked what was there already, where a COPY would fail, and sorts them;"
-        f" it {_RESERVES}",
+        f"copies inside a savepoint, and in the order of the keys; it {_RESERVES}",
+        0.8,
         by_hand="By hand: one binary COPY by `write_row`.",
     ),
     Benchmark("device-get", "One device", reads.device_get, "time", _LENDS, 1.5),

@@ -1,0 +1,187 @@
+"""peewee, with ``insert_many(...).on_conflict_ignore()`` in chunks inside ``atomic``, as its guide says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit
+
+import peewee
+
+from instead.contender import ALERT, AlertRead, Contender, Hour, Reading
+from iotstore import Alert, Device, Point
+
+#: So many rows stay below SQLite's limit of variables: four of them each.
+_CHUNK = 5_000
+
+
+class _Utc(peewee.DateTimeField):
+    """peewee keeps naive times; all of them are UTC here."""
+
+    def db_value(self, value: Any) -> Any:
+        """Without its zone."""
+        return super().db_value(value.astimezone(UTC).replace(tzinfo=None) if value is not None else None)
+
+    def python_value(self, value: Any) -> Any:
+        """With its zone again."""
+        found = super().python_value(value)
+        return found.replace(tzinfo=UTC) if found is not None else None
+
+
+class _Json(peewee.TextField):
+    """JSON as text, on every engine."""
+
+    def db_value(self, value: Any) -> Any:
+        """As text."""
+        return None if value is None else json.dumps(value)
+
+    def python_value(self, value: Any) -> Any:
+        """As what it says."""
+        return None if value is None else json.loads(value)
+
+
+class WithPeewee(Contender):
+    """Models that are bound to a database."""
+
+    name: ClassVar[str] = "peewee"
+    needs: ClassVar[tuple[str, ...]] = ("peewee",)
+
+    def __init__(self, url: str) -> None:
+        self._database = _database(url)
+        self._database.connect()
+        self._sqlite = url.startswith("sqlite:")
+
+        class DeviceRow(peewee.Model):
+            key = peewee.CharField(120, primary_key=True)
+            name = peewee.TextField(null=True)
+            kind = peewee.TextField(null=True)
+            ip = peewee.TextField(null=True)
+            mac = peewee.TextField(null=True)
+            vendor = peewee.TextField(null=True)
+            model = peewee.TextField(null=True)
+            firmware = peewee.TextField(null=True)
+            last_seen = _Utc(null=True)
+
+        class AlertRow(peewee.Model):
+            device = peewee.ForeignKeyField(DeviceRow)
+            kind = peewee.TextField()
+            title = peewee.TextField()
+            severity = peewee.TextField()
+            time = _Utc(index=True)
+            status = peewee.TextField()
+            score = peewee.DoubleField(null=True)
+            explanation = peewee.TextField(null=True)
+            metadata = _Json(null=True)
+            acknowledged_by = peewee.TextField(null=True)
+            acknowledged_at = _Utc(null=True)
+            resolved_by = peewee.TextField(null=True)
+            resolved_at = _Utc(null=True)
+
+        class ReadingRow(peewee.Model):
+            device = peewee.ForeignKeyField(DeviceRow, index=False)
+            metric = peewee.CharField(120)
+            time = _Utc()
+            value = peewee.DoubleField()
+
+            class Meta:
+                primary_key = peewee.CompositeKey("device", "metric", "time")
+                indexes = ((("metric", "device", "time"), False),)
+
+        self._models: Any = (DeviceRow, AlertRow, ReadingRow)
+        self._devices: Any
+        self._alerts: Any
+        self._readings: Any
+        self._devices, self._alerts, self._readings = self._models
+        self._database.bind(self._models)
+
+    def fill(self, devices: Sequence[Device], alerts: Sequence[Alert]) -> None:
+        """Rows as dictionaries."""
+        self._database.create_tables(self._models)
+        names = list(self._devices._meta.fields)
+        with self._database.atomic():
+            self._devices.insert_many([{name: getattr(one, name) for name in names} for one in devices]).execute()
+            rows = [tuple(getattr(alert, name) for name in ALERT) for alert in alerts]
+            fields = [getattr(self._alerts, name) for name in ALERT]
+            for chunk in peewee.chunked(rows, _CHUNK // 5):
+                self._alerts.insert_many(chunk, fields=fields).execute()
+
+    def ingest(self, points: Sequence[Point]) -> None:
+        """Rows as tuples, in chunks."""
+        rows = [(point.device, point.metric, point.time, point.value) for point in points]
+        model = self._readings
+        fields = [model.device, model.metric, model.time, model.value]
+        with self._database.atomic():
+            for chunk in peewee.chunked(rows, _CHUNK):
+                model.insert_many(chunk, fields=fields).on_conflict_ignore().execute()
+
+    def device(self, key: str) -> str | None:
+        """One model."""
+        name: str | None = self._devices.get_by_id(key).name
+        return name
+
+    def last(self, device: str, metric: str, count: int) -> list[Reading]:
+        """Models in order of time."""
+        model = self._readings
+        query = model.select().where((model.device == device) & (model.metric == metric))
+        return [(row.time, row.value) for row in query.order_by(model.time.desc()).limit(count)]
+
+    def latest(self, device: str, metric: str) -> Reading:
+        """The last one."""
+        return self.last(device, metric, 1)[0]
+
+    def latest_all(self, metric: str) -> list[tuple[str, float]]:
+        """The newest time of each device, joined with its row."""
+        model = self._readings
+        alias = model.alias()
+        newest = alias.select(alias.device, peewee.fn.MAX(alias.time).alias("newest")).where(alias.metric == metric)
+        newest = newest.group_by(alias.device)
+        on = (model.device == newest.c.device_id) & (model.time == newest.c.newest)
+        query = model.select().join(newest, on=on).where(model.metric == metric).order_by(model.device)
+        return [(row.device_id, row.value) for row in query]
+
+    def hourly(self, device: str | None, metric: str, start: datetime, end: datetime) -> list[Hour]:
+        """Grouped by the hour that the engine makes of the time."""
+        model, fn = self._readings, peewee.fn
+        hour = fn.strftime("%Y-%m-%d %H:00:00", model.time) if self._sqlite else fn.date_trunc("hour", model.time)
+        measures = (fn.AVG(model.value), fn.MIN(model.value), fn.MAX(model.value))
+        query = model.select(model.device, hour.alias("hour"), *measures)
+        query = query.where((model.metric == metric) & (model.time >= start) & (model.time < end))
+        if device is not None:
+            query = query.where(model.device == device)
+        rows = query.group_by(model.device, peewee.SQL("hour")).order_by(model.device, peewee.SQL("hour")).tuples()
+        return [Hour(row[0], _hour(row[1]), row[2], row[3], row[4]) for row in rows]
+
+    def alerts(self, before: datetime, count: int) -> list[AlertRead]:
+        """Models in order of time."""
+        model = self._alerts
+        query = model.select().where(model.time < before).order_by(model.time.desc()).limit(count)
+        return [AlertRead(row.title, row.time, row.acknowledged_at, row.metadata) for row in query]
+
+    def count(self) -> int:
+        """All rows."""
+        return int(self._readings.select().count())
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._database.close()
+
+
+def _database(url: str) -> Any:
+    if url.startswith("sqlite:"):
+        pragmas = {"foreign_keys": 1, "journal_mode": "wal", "synchronous": "normal"}
+        return peewee.SqliteDatabase(url.removeprefix("sqlite:///"), pragmas=pragmas)
+    parts = urlsplit(url)
+    return peewee.PostgresqlDatabase(
+        parts.path[1:],
+        user=parts.username,
+        password=unquote(parts.password or ""),
+        host=parts.hostname,
+        port=parts.port,
+        prefer_psycopg3=True,
+    )
+
+
+def _hour(given: str | datetime) -> datetime:
+    return (datetime.fromisoformat(given) if isinstance(given, str) else given).replace(tzinfo=UTC)
