@@ -79,6 +79,18 @@ def test_a_half_made_backend_is_reported_with_everything_it_lacks(tmp_path: Path
     assert [word for word in expected if word not in found] == []
 
 
+def test_the_examples_are_checked_and_tested_and_never_shipped() -> None:
+    """What they import is installed for tests, so that none of them is left out."""
+    project = settings()
+    groups = project["dependency-groups"]
+
+    assert "examples" in project["tool"]["mypy"]["files"]
+    assert "examples" in project["tool"]["pyright"]["include"]
+    assert {"include-group": "examples"} in groups["test"]
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert [path for path in packages if path.startswith("examples")] == []
+
+
 def test_the_newest_version_in_the_changelog_is_the_version_of_the_project() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
 
