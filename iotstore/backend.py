@@ -27,13 +27,9 @@ from iotstore._waist.contract import (
     NativeBackup,
     Option,
     Place,
-    ReadSession,
     Script,
     Scripts,
-    SeriesReader,
-    SeriesWriter,
     Settings,
-    WriteSession,
 )
 from iotstore._waist.filters import (
     ALWAYS,
@@ -98,6 +94,7 @@ from iotstore._waist.schema import (
     RenameLayout,
     SetReferences,
 )
+from iotstore._waist.sessions import ReadSession, SeriesReader, SeriesWriter, WriteSession
 from iotstore.errors import (
     BackendUnavailable,
     BackupError,

@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, cast, overload
 
 import pluggy  # noqa: TID253 - this module is loaded by open() only
 
-from iotstore import _config, _registry
+from iotstore import _config, _opening, _registry
 from iotstore._catalogue import restoring
 from iotstore._catalogue.backup import Backup
 from iotstore._catalogue.catalogue import Progress, silent
@@ -28,30 +28,23 @@ from iotstore._domains.patterns import Patterns
 from iotstore._domains.relationships import Relationships
 from iotstore._domains.settings import Settings
 from iotstore._domains.telemetry import Telemetry
-from iotstore._engine import migrations
 from iotstore._engine.changes import Change
 from iotstore._engine.collection import Collection
 from iotstore._engine.engine import Engine, guarded
-from iotstore._engine.migrations import KindPlan
 from iotstore._engine.powers import explaining
 from iotstore._engine.transaction import Transaction
 from iotstore._kinds.builtin import BUILTIN
-from iotstore._kinds.graphed import Graphed
 from iotstore._kinds.kind import Kind, Record
-from iotstore._kinds.system import KINDS
 from iotstore._projection.outbox import Outbox
 from iotstore._projection.projection import Projection
 from iotstore._projection.reading import Composed
 from iotstore._projection.target import place_of
-from iotstore._waist import uses
 from iotstore._waist.capabilities import Capabilities, Capability, Durability, Limits
 from iotstore._waist.contract import Backend, Explained
-from iotstore._waist.layout import Type
-from iotstore.errors import ConfigurationError, MigrationNeeded, NotAllowed
+from iotstore.errors import ConfigurationError, NotAllowed
 
 R = TypeVar("R", bound=Record)
 CommitCallback = Callable[[tuple[Change, ...]], object]
-PLUGINS: Final = "iotstore.plugins"
 
 
 class _StoreHooks:
@@ -152,7 +145,7 @@ class Store:
     @cached_property
     def admin(self) -> Admin:
         """Health, statistics, retention, optimisation."""
-        return Admin(self._engine, () if self._projection is None else (self._projection.health,))
+        return Admin(self._engine, self._projection)
 
     @property
     def projection(self) -> Projection:
@@ -292,19 +285,19 @@ def open_store(
     manager = _registry.plugin_manager()
     for plugin in plugins:
         manager.register(plugin)
-    declared = _collect_kinds([*BUILTIN, *_named_kinds(manager, [*configuration.kinds, *kinds])])
+    declared = _opening.collect_kinds([*BUILTIN, *_opening.named_kinds(manager, [*configuration.kinds, *kinds])])
     backend_class = _registry.backend_class(configuration.url.scheme)
     settled = _config.settle_options(configuration, backend_class.options())
     settings = _config.settings_for(configuration.url, settled, create=create)
     backend = backend_class.connect(settings)
     try:
-        _check_limits(declared.values(), backend.limits)
+        _opening.check_limits(declared.values(), backend.limits)
         hooks = _StoreHooks(manager)
         engine = Engine(
             backend, declared, clock or SystemClock(), hooks, strict_metrics=strict_metrics, settings=settings
         )
         hooks.outbox = Outbox(engine)
-        _bring_up_to_date(engine, migrate=migrate)
+        _opening.bring_up_to_date(engine, migrate=migrate)
         if migrate:
             backend.declare([kind.layout for kind in declared.values()])
         projection = _attach(engine, hooks, configuration)
@@ -328,91 +321,6 @@ def _attach(engine: Engine, hooks: _StoreHooks, configuration: _config.Configura
     if configuration.projector[0]:
         projection.start()
     return projection
-
-
-def _named_kinds(manager: pluggy.PluginManager, kinds: Sequence[Kind[Any] | str]) -> Iterator[Kind[Any]]:
-    names = [kind for kind in kinds if isinstance(kind, str)]
-    if names:
-        manager.load_setuptools_entrypoints(PLUGINS)
-    said: list[Iterable[Kind[Any]]] = manager.hook.iotstore_kinds() if names else []
-    offered = {kind.name: kind for several in said for kind in several}
-    for kind in kinds:
-        if isinstance(kind, Kind):
-            yield kind
-        elif kind in offered:
-            yield offered[kind]
-        else:
-            hint = f"offered are {', '.join(sorted(offered)) or 'none'}"
-            raise ConfigurationError(f"no plugin offers a kind called {kind!r}", hint=hint)
-
-
-def _collect_kinds(kinds: Iterable[Kind[Any]]) -> dict[str, Kind[Any]]:
-    found: dict[str, Kind[Any]] = {}
-    for kind in kinds:
-        if found.setdefault(kind.name, kind) is not kind or kind.name == KINDS.name:
-            raise ConfigurationError(f"two kinds are called {kind.name!r}", hint="give yours another name")
-        for field, (target, _) in kind.references.items():
-            if target not in found:
-                raise ConfigurationError(
-                    f"kind {kind.name}: {field} points to the unknown kind {target!r}", hint="name that kind before it"
-                )
-            _check_target(kind, field, found[target])
-    Graphed(found)  # refuses what makes no graph
-    return found
-
-
-def _check_target(kind: Kind[Any], field: str, target: Kind[Any]) -> None:
-    name, *others = target.keys
-    if others:
-        raise ConfigurationError(f"kind {kind.name}: {field!r} can't point to {target.name}: its key is composed")
-    key, own = target.layout.column(name).type, kind.layout.column(field).type
-    if key is not own:
-        raise ConfigurationError(
-            f"kind {kind.name}: {field!r} can't point to {target.name}: "
-            f"its key is {key.value} and the field is {own.value}"
-        )
-
-
-def _check_limits(kinds: Iterable[Kind[Any]], limits: Limits) -> None:
-    for kind in kinds:
-        for column in kind.layout.columns:
-            # A character takes up to four bytes.
-            widest = (column.max_length or 0) * (4 if column.type is Type.TEXT else 1)
-            if widest > limits.max_text_bytes:
-                raise ConfigurationError(
-                    f"kind {kind.name}: {column.name!r} may take {widest} bytes; this backend keeps "
-                    f"{limits.max_text_bytes} at most",
-                    hint="declare a smaller maximum",
-                )
-
-
-def _bring_up_to_date(engine: Engine, *, migrate: bool) -> None:
-    with engine.reading() as session:
-        plans = migrations.plan(engine, migrations.read_stored(engine, session))
-    if not plans:
-        return
-    if not migrate and any(plan.stored_version is not None for plan in plans):
-        raise MigrationNeeded(
-            f"the store needs a migration: {'; '.join(line for plan in plans for line in plan.lines())}",
-            hint="open it with migrate=True, or run: iotstore migrate",
-        )
-    if engine.guard is not None:  # before the backup: what will be refused leaves nothing, nowhere
-        engine.guard.check(used for plan in plans for used in uses.of_operations(plan.operations))
-    if any(plan.destructive for plan in plans):
-        _backup_before(engine, plans)
-    with engine.writing() as transaction:
-        transaction.session.apply(())
-        # Another process may have migrated meanwhile: what is stored now decides.
-        again = migrations.plan(engine, migrations.read_stored(engine, transaction.session))
-        migrations.apply(engine, transaction, again)
-
-
-def _backup_before(engine: Engine, plans: Sequence[KindPlan]) -> None:
-    backups = Backups(engine)
-    if backups.default_directory() is not None:
-        native = engine.backend.capabilities.has(Capability.NATIVE_BACKUP)
-        label = "before-migration-" + "-".join(plan.kind.name for plan in plans if plan.destructive)
-        backups.create(format="native" if native else "portable", label=label)
 
 
 def copy_store(source: str | Store, target: str | Store, *, progress: Progress = silent) -> dict[str, int]:

@@ -31,6 +31,7 @@ LINES: list[set[str]] = [
     {"_catalogue"},
     {"_projection"},
     {"_domains"},
+    {"_opening"},
     {"store"},
     {"__init__"},
     {"cli", "__main__"},

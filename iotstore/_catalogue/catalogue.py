@@ -18,9 +18,10 @@ from iotstore._engine.powers import series_reader
 from iotstore._kinds.system import KINDS
 from iotstore._kinds.telemetry import SERIES
 from iotstore._waist.capabilities import Capability
-from iotstore._waist.contract import Backend, ReadSession
+from iotstore._waist.contract import Backend
 from iotstore._waist.layout import Layout
 from iotstore._waist.queries import Aggregate, Function, Measure, Order, Select
+from iotstore._waist.sessions import ReadSession
 from iotstore.errors import BackupError, Corrupt
 
 #: Told how far something is: rows done, rows in all, and what is being done.

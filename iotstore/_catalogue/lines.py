@@ -13,7 +13,8 @@ from iotstore._waist.layout import AS_IT_IS, Column, Holding, Layout, Row, Type,
 from iotstore.errors import BackupError
 
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
-_PYTHON: Final[Mapping[Type, Any]] = {
+#: What a value of each type is in Python, as canonical JSON brings it back.
+PYTHON: Final[Mapping[Type, Any]] = {
     Type.INT: int,
     Type.REAL: float,
     Type.BOOL: bool,
@@ -65,7 +66,7 @@ class RecordLines:
         self._rows: Callable[[Sequence[tuple[Any, ...]]], list[Row]] = self._compile(
             self._rows_source(holds, names), names
         )
-        fields = tuple(_PYTHON[c.type] | None if c.nullable else _PYTHON[c.type] for c in self.columns)
+        fields = tuple(PYTHON[c.type] | None if c.nullable else PYTHON[c.type] for c in self.columns)
         self._parse = msgspec.json.Decoder(tuple[fields]).decode_lines  # type: ignore[valid-type]
 
     @staticmethod

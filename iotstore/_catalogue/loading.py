@@ -12,10 +12,11 @@ from iotstore._catalogue.manifest import KindEntry, Summary
 from iotstore._catalogue.points import POINTS
 from iotstore._kinds.system import KINDS
 from iotstore._waist.capabilities import Capability
-from iotstore._waist.contract import Backend, ReadSession, WriteSession
+from iotstore._waist.contract import Backend
 from iotstore._waist.layout import Layout, OnDelete, Reference
 from iotstore._waist.queries import OnConflict
 from iotstore._waist.schema import CreateLayout, SetReferences
+from iotstore._waist.sessions import ReadSession, WriteSession
 from iotstore.errors import BackupError, NotAllowed
 
 

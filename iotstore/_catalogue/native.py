@@ -14,7 +14,8 @@ from iotstore._catalogue.loading import Source, load
 from iotstore._catalogue.manifest import Manifest, NativeFile, Summary, unseal
 from iotstore._engine.guard import bare, guarded_reads, guarded_writes
 from iotstore._waist.capabilities import Capability
-from iotstore._waist.contract import Backend, NativeBackup, ReadSession, Settings
+from iotstore._waist.contract import Backend, NativeBackup, Settings
+from iotstore._waist.sessions import ReadSession
 from iotstore.errors import BackupError, EngineError, StoreError
 
 _CHUNK: Final = 1 << 20
@@ -104,34 +105,35 @@ def proven_copy(
     path: Path, manifest: Manifest, power: type[NativeBackup], settings: Settings, progress: Progress = silent
 ) -> Generator[NativeBackup, None, None]:
     """The file as an open store, checked, and compared by every collection; BackupError unless all is as it was."""
-    try:
+    with _blaming(path):
         copy = power.open_copy(path, settings, lambda done, total: progress(done, total, "restoring"))
-    except StoreError as error:
-        raise _unusable(path, error) from error
     with closing(copy):
         _compare(path, manifest, copy, progress)
         yield _powerful(copy)
 
 
 def _compare(path: Path, manifest: Manifest, copy: Backend, progress: Progress) -> None:
-    try:
+    with _blaming(path):
         # An engine that can't prove its own storage leaves the proof to the digests.
         checks = copy.verify() if copy.capabilities.has(Capability.INTEGRITY_CHECK) else []
         failed = [f"{check.name}: {check.detail}" for check in checks if check.status == "failed"]
         with standing_still(copy) as session:
             found = Catalogue.of(copy, session).summaries(session, progress, "proving")
-    except StoreError as error:
-        raise _unusable(path, error) from error
     problem = "; ".join(failed) or difference(manifest.collections, found)
     if problem:
         raise BackupError(f"{path.name} is not what was backed up: {problem}", hint="use another backup")
 
 
-def _unusable(path: Path, error: StoreError) -> StoreError:
-    # A server that is away, or a disk that is full, says nothing about the backup.
-    if error.retryable or isinstance(error, BackupError):
-        return error
-    return BackupError(f"{path.name} can't be used: {error}", hint="use another backup")
+@contextmanager
+def _blaming(path: Path) -> Generator[None, None, None]:
+    """What goes wrong in the block goes wrong because of the file, unless the error says something else."""
+    try:
+        yield
+    except StoreError as error:
+        # A server that is away, or a disk that is full, says nothing about the backup.
+        if error.retryable or isinstance(error, BackupError):
+            raise
+        raise BackupError(f"{path.name} can't be used: {error}", hint="use another backup") from error
 
 
 class Near(NamedTuple):

@@ -10,10 +10,11 @@ import msgspec
 from iotstore._catalogue.lines import Block, after, freed, held
 from iotstore._engine.powers import series_reader, series_writer
 from iotstore._kinds.telemetry import MetricType
-from iotstore._waist.contract import Backend, ReadSession, WriteSession
+from iotstore._waist.contract import Backend
 from iotstore._waist.filters import ALWAYS, Filter
 from iotstore._waist.layout import Key, Layout, Type
 from iotstore._waist.queries import Columns, OnConflict, Order, PointType, Select
+from iotstore._waist.sessions import ReadSession, WriteSession
 from iotstore.errors import BackupError
 
 POINTS: Final = "points"

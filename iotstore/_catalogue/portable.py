@@ -19,7 +19,7 @@ from iotstore._catalogue.manifest import KindEntry, Manifest, Summary, seal, uns
 from iotstore._catalogue.points import POINTS, parse
 from iotstore._kinds.system import KINDS
 from iotstore._values import parse_json
-from iotstore._waist.contract import ReadSession
+from iotstore._waist.sessions import ReadSession
 from iotstore.errors import BackupError
 
 SUFFIX: Final = ".iotstore"

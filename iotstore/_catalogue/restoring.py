@@ -22,7 +22,8 @@ from iotstore._catalogue.portable import PortableFile
 from iotstore._engine.engine import Engine
 from iotstore._engine.guard import guarded_writes
 from iotstore._waist.capabilities import Capability
-from iotstore._waist.contract import Backend, NativeBackup, ReadSession, Settings
+from iotstore._waist.contract import Backend, NativeBackup, Settings
+from iotstore._waist.sessions import ReadSession
 from iotstore.errors import BackupError, NotAllowed
 
 

@@ -18,10 +18,10 @@ from iotstore._engine.references import delete, keys_filter, pointed_to
 from iotstore._kinds.kind import Kind, Retention
 from iotstore._waist.buckets import Buckets, Piece
 from iotstore._waist.capabilities import Capability
-from iotstore._waist.contract import ReadSession
 from iotstore._waist.filters import ALWAYS, And, Compare, Filter, NotNull, Op
 from iotstore._waist.layout import Key, Type
 from iotstore._waist.queries import Aggregate, Function, Measure, Order, PointType, Select
+from iotstore._waist.sessions import ReadSession
 from iotstore.errors import InvalidValue, StillReferenced
 
 # Short transactions: writers get their turn in between, and an interruption loses no more than one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,6 +16,7 @@ from iotstore._kinds.estate import DEVICES
 from iotstore._kinds.kind import Kind
 from iotstore._kinds.network import CONNECTIONS
 from iotstore._kinds.system import KINDS
+from iotstore._projection.projection import Projection
 from iotstore._query.expressions import field
 from iotstore._waist.capabilities import Capability
 from iotstore._waist.contract import Check, Place
@@ -65,12 +66,11 @@ class Statistics:
 
 
 class Admin:
-    """Health, statistics, retention, optimisation, migrations."""
+    """Health, metrics, statistics, retention, optimisation, migrations."""
 
-    def __init__(self, engine: Engine, more: Sequence[Callable[[], list[Check]]] = ()) -> None:
+    def __init__(self, engine: Engine, projection: Projection | None = None) -> None:
         self._engine = engine
-        #: Checks of what hangs on the store.
-        self._more = tuple(more)
+        self._projection = projection
 
     def health(self) -> Health:
         """A quick look that reads little, good for a monitoring endpoint. It never raises for a store in trouble:
@@ -86,13 +86,32 @@ class Admin:
             checks.append(Check("answers", status, f"in {seconds * 1000:.1f} ms"))
             checks += backend.health()
             checks.append(self._schema_check())
-            for look in self._more:
-                checks += look()
+            if self._projection is not None:
+                checks += self._projection.health()
         except StoreError as error:
             checks.append(Check("answers", "failed", str(error)))
         statuses = {check.status for check in checks}
         worst = next(word for word in ("failed", "warning", "ok") if word in statuses or word == "ok")
         return Health(worst, tuple(checks), clock.now())
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers for a monitoring system, by name: what health found, what the backend counts (connections that are
+        open, lent and waited for, for instance), and how far a projection is behind. Reads no more than health does.
+
+        Names that end in ``_total`` only grow while the store is open.
+        """
+        found = self.health()
+        states = [check.status for check in found.checks]
+        numbers = {
+            "healthy": float(bool(found)),
+            "checks_failed": float(states.count("failed")),
+            "checks_warning": float(states.count("warning")),
+        }
+        if found:  # of one that can't be asked the trouble is all there is to tell
+            numbers |= self._engine.backend.metrics()
+            if self._projection is not None:
+                numbers |= self._projection.metrics()
+        return numbers
 
     def _schema_check(self) -> Check:
         waiting = self.migrations()

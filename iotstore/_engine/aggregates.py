@@ -21,10 +21,10 @@ from iotstore._kinds import fields as f
 from iotstore._kinds.codec import Codec
 from iotstore._query.grouping import ByPart, ByTime, Group, MeasureOf
 from iotstore._query.lower import all_of, comparable
-from iotstore._waist.contract import ReadSession
 from iotstore._waist.filters import NEVER, Compare, Filter, Op
 from iotstore._waist.layout import Row, Type
 from iotstore._waist.queries import Aggregate, Bucketed, Function, Measure, Select
+from iotstore._waist.sessions import ReadSession
 from iotstore.errors import InvalidValue, Overflow
 
 

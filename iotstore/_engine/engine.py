@@ -17,7 +17,8 @@ from iotstore._kinds.codec import Codec
 from iotstore._kinds.graphed import Graphed
 from iotstore._kinds.kind import Kind, Record
 from iotstore._waist.capabilities import Capability
-from iotstore._waist.contract import Backend, ReadSession, Settings
+from iotstore._waist.contract import Backend, Settings
+from iotstore._waist.sessions import ReadSession
 from iotstore.errors import InvalidValue, NotAllowed
 
 R = TypeVar("R", bound=Record)

@@ -11,13 +11,14 @@ from typing import Final, Generic, TypeVar
 from iotstore._waist import uses
 from iotstore._waist.buckets import Buckets
 from iotstore._waist.capabilities import Capabilities, Capability
-from iotstore._waist.contract import Backend, ReadSession, SeriesReader, SeriesWriter, WriteSession
+from iotstore._waist.contract import Backend
 from iotstore._waist.filters import Filter
 from iotstore._waist.graph import GraphReader, GraphWriter
 from iotstore._waist.layout import Holding, Key, Layout, Row, Type, Value
 from iotstore._waist.partials import Partials
 from iotstore._waist.queries import Aggregate, Appended, Columns, OnConflict, PointType, Select, Touched, Upserted
 from iotstore._waist.schema import Operation
+from iotstore._waist.sessions import ReadSession, SeriesReader, SeriesWriter, WriteSession
 from iotstore.errors import EngineError
 
 S = TypeVar("S", bound=ReadSession)

@@ -18,7 +18,6 @@ from iotstore._kinds.codec import Codec, application_value, plain_value
 from iotstore._kinds.kind import Kind
 from iotstore._kinds.steps import Drop, Rename, RenameKind, Transform
 from iotstore._kinds.system import KINDS, StoredKind
-from iotstore._waist.contract import ReadSession
 from iotstore._waist.layout import Column, Index, Layout
 from iotstore._waist.queries import Order, Select
 from iotstore._waist.schema import (
@@ -33,6 +32,7 @@ from iotstore._waist.schema import (
     RenameLayout,
     SetReferences,
 )
+from iotstore._waist.sessions import ReadSession
 from iotstore.errors import Corrupt, InvalidValue, MigrationNeeded, NewerSchema
 
 

@@ -6,7 +6,7 @@ import threading
 from typing import Final
 
 from iotstore._clock import Clock, to_micros
-from iotstore._waist.contract import WriteSession
+from iotstore._waist.sessions import WriteSession
 
 BLOCK: Final = 64
 

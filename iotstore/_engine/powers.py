@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from iotstore._engine.guard import GuardedReads, GuardedWrites
 from iotstore._waist.capabilities import Capability
-from iotstore._waist.contract import Backend, Explained, Explains, ReadSession, SeriesReader, SeriesWriter, WriteSession
+from iotstore._waist.contract import Backend, Explained, Explains
 from iotstore._waist.graph import GraphReader, GraphWriter
+from iotstore._waist.sessions import ReadSession, SeriesReader, SeriesWriter, WriteSession
 from iotstore.errors import EngineError
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from iotstore._engine.changes import Action, Change
 from iotstore._engine.numbers import Blocks, Numbers, Versions
 from iotstore._kinds.kind import Kind
-from iotstore._waist.contract import WriteSession
+from iotstore._waist.sessions import WriteSession
 from iotstore.errors import Busy, NotAllowed
 
 

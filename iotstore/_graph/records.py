@@ -15,11 +15,11 @@ from iotstore._kinds.kind import Kind
 from iotstore._kinds.relating import SELF
 from iotstore._kinds.relations import RELATIONS
 from iotstore._query.lower import all_of
-from iotstore._waist.contract import ReadSession
 from iotstore._waist.filters import ALWAYS, Compare, Filter, In, Op
 from iotstore._waist.graph import Edge, NodeId
 from iotstore._waist.layout import OnDelete, Row, Type, Value
 from iotstore._waist.queries import Select
+from iotstore._waist.sessions import ReadSession
 
 #: Keys in one filter.
 _CHUNK: Final = 5_000

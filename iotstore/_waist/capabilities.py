@@ -139,6 +139,7 @@ class Capabilities:
             reasons = [declared[parent] for parent in parents if isinstance(declared[parent], NotSupported)]
             if reasons and isinstance(self._declared[capability], Supported):
                 self._declared[capability] = reasons[0]
+        self._supported = frozenset(one for one, said in self._declared.items() if isinstance(said, Supported))
         without = frozenset(one for one, said in self._declared.items() if isinstance(said, NotSupported))
         self._lacking = frozenset(one for one in without if without.isdisjoint(IMPLIED.get(one, ())))
 
@@ -147,10 +148,12 @@ class Capabilities:
 
     def has(self, capability: Capability) -> bool:
         """Whether the capability is supported."""
-        return isinstance(self._declared[capability], Supported)
+        return capability in self._supported
 
     def require(self, capability: Capability) -> None:
         """Raise Unsupported with the declared reason and remedy unless the capability is supported."""
+        if capability in self._supported:  # the hot path: every question about points comes by
+            return
         declared = self._declared[capability]
         if isinstance(declared, NotSupported):
             raise Unsupported(capability.value, self.backend, declared.reason, remedy=declared.remedy)

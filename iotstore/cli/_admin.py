@@ -18,8 +18,17 @@ _STYLES: Final[Mapping[str, tuple[str, ...]]] = {"ok": ("green",), "warning": ("
 def health(args: argparse.Namespace, terminal: Terminal) -> int:
     """Look at the store quickly. A failed check makes the exit code 1; a warning does not."""
     with opened(args) as store:
+        if args.metrics:
+            numbers = store.admin.metrics()
+            terminal.lines(metric_lines(numbers))
+            return 0 if numbers["healthy"] else 1
         found = store.admin.health()
     return _report(args, terminal, found)
+
+
+def metric_lines(numbers: Mapping[str, float]) -> list[str]:
+    """Numbers as monitoring systems read them, a line each."""
+    return [f"iotstore_{name} {value:g}" for name, value in numbers.items()]
 
 
 def verify(args: argparse.Namespace, terminal: Terminal) -> int:

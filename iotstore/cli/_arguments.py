@@ -86,6 +86,12 @@ def simple(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def health(parser: argparse.ArgumentParser) -> None:
+    """``iotstore health``."""
+    _metrics(parser)
+    _json(parser)
+
+
 def optimise(parser: argparse.ArgumentParser) -> None:
     """``iotstore optimise``."""
     parser.add_argument(
@@ -172,7 +178,7 @@ def graph(parser: argparse.ArgumentParser) -> None:
 def graph_status(parser: argparse.ArgumentParser) -> None:
     """``iotstore graph status``."""
     graph(parser)
-    parser.add_argument("--metrics", action="store_true", help="print numbers, a line each, for a monitoring system")
+    _metrics(parser)
     _json(parser)
 
 
@@ -232,6 +238,10 @@ def _reading(parser: argparse.ArgumentParser) -> None:
         "--at", type=_moment, metavar="TIME", help="look as if it were this moment, like 2025-06-16T00:00Z"
     )
     _json(parser)
+
+
+def _metrics(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--metrics", action="store_true", help="print numbers, a line each, for a monitoring system")
 
 
 def _json(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from iotstore.cli._admin import metric_lines
 from iotstore.cli._common import emit, opened
 from iotstore.cli._drawing import Cell, Column, facts, table
 from iotstore.cli._formats import instant, number
@@ -29,7 +30,7 @@ def status(args: argparse.Namespace, terminal: Terminal) -> int:
         found, letters = projection.status(), projection.dead_letters(_SHOWN)
         numbers = projection.metrics() if args.metrics else {}
     if args.metrics:
-        terminal.lines([f"iotstore_{name} {value:g}" for name, value in numbers.items()])
+        terminal.lines(metric_lines(numbers))
     elif args.json:
         emit(terminal, {"status": found, "dead_letters": letters})
     else:

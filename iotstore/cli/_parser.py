@@ -59,7 +59,7 @@ COMMANDS: Final = (
     Command("alerts", "the alerts, newest first", "_alerts:run", to.alerts),
     Command("talkers", "who moves the most bytes", "_talkers:run", to.talkers),
     Command("stats", "what is stored, and how much", "_admin:stats", to.simple),
-    Command("health", "checks of the store; exit code 1 if one fails", "_admin:health", to.simple),
+    Command("health", "checks of the store; exit code 1 if one fails", "_admin:health", to.health),
     Command("explain", "how the engine finds an answer: statements and plans", "_explain:run", to.explain),
     Command("verify", "check all data; exit code 1 if it is damaged", "_admin:verify", to.simple),
     Command("optimise", "refresh statistics; --compact gives room back", "_admin:optimise", to.optimise),

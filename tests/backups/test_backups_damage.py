@@ -18,6 +18,8 @@ from iotstore._catalogue.manifest import Manifest, seal, unseal
 from iotstore._catalogue.restoring import verify
 from iotstore.errors import BackupError, NotAllowed
 
+pytestmark = pytest.mark.once
+
 FORMATS = ["native", "portable"]
 # The fixtures stay for all examples; each example works on bytes of its own.
 ON_FIXTURES = settings(

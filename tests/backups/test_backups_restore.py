@@ -168,6 +168,18 @@ def test_a_restore_that_fails_at_its_end_leaves_nothing(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_what_a_backend_says_of_a_backup_is_told_as_it_is(
+    store: iotstore.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BackupError("the program is missing")
+
+    monkeypatch.setattr(backend_class("sqlite"), "open_copy", refuse)
+    with pytest.raises(BackupError, match=r"^the program is missing$") as caught:
+        store.backups.create()
+    assert caught.value.__cause__ is None
+
+
 def test_a_renamed_native_backup_restores_when_its_manifest_is_renamed_with_it(
     store: iotstore.Store, tmp_path: Path, url: str
 ) -> None:

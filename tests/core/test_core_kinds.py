@@ -9,9 +9,9 @@ from iotstore._kinds.builtin import BUILTIN
 from iotstore._kinds.fields import Address, Bytes, Int, Json, Mac, Real, Tags, Text
 from iotstore._kinds.kind import Kind, Record, Retention, Tracked
 from iotstore._kinds.steps import Drop, Rename
+from iotstore._opening import collect_kinds
 from iotstore._waist.layout import Merge, OnDelete, Type
 from iotstore.errors import ConfigurationError
-from iotstore.store import _collect_kinds
 
 
 class Plant(Tracked, frozen=True, kw_only=True):
@@ -185,42 +185,42 @@ def test_a_field_can_be_declared_by_every_type_of_the_vocabulary() -> None:
 
 def test_two_kinds_of_one_name_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="two kinds are called 'device'; give yours another name"):
-        _collect_kinds([*BUILTIN, kind(name="device")])
+        collect_kinds([*BUILTIN, kind(name="device")])
 
 
 def test_the_name_of_the_stores_own_book_is_taken() -> None:
     with pytest.raises(ConfigurationError, match="two kinds are called 'stored_kind'"):
-        _collect_kinds([kind(name="stored_kind")])
+        collect_kinds([kind(name="stored_kind")])
 
 
 def test_a_kind_may_come_twice_when_it_is_the_same() -> None:
     one = kind()
 
-    assert list(_collect_kinds([one, one])) == ["bare"]
+    assert list(collect_kinds([one, one])) == ["bare"]
 
 
 def test_a_kind_that_points_to_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="other points to the unknown kind 'house'; name that kind before it"):
-        _collect_kinds([kind(references={"other": ("house", OnDelete.CLEAR)})])
+        collect_kinds([kind(references={"other": ("house", OnDelete.CLEAR)})])
 
 
 def test_a_kind_that_points_to_a_composed_key_is_refused() -> None:
     pair = kind(name="pair", key=("key", "count"))
 
     with pytest.raises(ConfigurationError, match="'other' can't point to pair: its key is composed"):
-        _collect_kinds([pair, kind(references={"other": ("pair", OnDelete.CLEAR)})])
+        collect_kinds([pair, kind(references={"other": ("pair", OnDelete.CLEAR)})])
 
 
 def test_a_reference_of_another_type_than_the_key_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="'count' can't point to bare: its key is text and the field is int"):
-        _collect_kinds([kind(), kind(name="more", references={"count": ("bare", OnDelete.CASCADE)})])
+        collect_kinds([kind(), kind(name="more", references={"count": ("bare", OnDelete.CASCADE)})])
 
 
 def test_a_kind_may_point_to_itself() -> None:
     own = kind(references={"other": ("bare", OnDelete.RESTRICT)})
 
-    assert _collect_kinds([own]) == {"bare": own}
+    assert collect_kinds([own]) == {"bare": own}
 
 
 def test_every_reference_of_the_built_in_kinds_points_backwards() -> None:
-    assert set(_collect_kinds(BUILTIN)) == {one.name for one in BUILTIN}
+    assert set(collect_kinds(BUILTIN)) == {one.name for one in BUILTIN}

@@ -386,6 +386,24 @@ def test_a_closed_store_is_a_failed_check_of_health_not_an_error(store: Store) -
     assert not store.admin.health()
 
 
+def test_metrics_are_numbers_that_follow_what_the_store_does(store: Store) -> None:
+    store.devices.add(Device(key="a"))
+    with store.snapshot():
+        inside = store.admin.metrics()
+    after = store.admin.metrics()
+
+    assert (inside["healthy"], inside["checks_failed"]) == (1.0, 0.0)
+    assert (inside["snapshots_open"], after["snapshots_open"]) == (1.0, 0.0)
+    assert inside["readers_lent"] == after["readers_lent"] + 1
+    assert all(type(number) is float for number in after.values())
+
+
+def test_the_metrics_of_a_store_in_trouble_say_so_and_no_more(store: Store) -> None:
+    store.close()
+
+    assert store.admin.metrics() == {"healthy": 0.0, "checks_failed": 1.0, "checks_warning": 0.0}
+
+
 def test_a_snapshot_sees_one_state_and_takes_no_writes(store: Store) -> None:
     store.devices.add(Device(key="a"))
 

@@ -19,7 +19,8 @@ from iotstore._engine.numbers import BLOCK, Blocks, Numbers, Versions
 from iotstore._engine.transaction import Transaction
 from iotstore._kinds.estate import DEVICES, GROUPS
 from iotstore._waist.capabilities import Capabilities, Capability, NotSupported, Supported
-from iotstore._waist.contract import Backend, WriteSession
+from iotstore._waist.contract import Backend
+from iotstore._waist.sessions import WriteSession
 from iotstore.errors import Busy, NotAllowed, Unsupported
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -681,7 +682,11 @@ def test_a_backup_that_fails_opens_the_gate_again() -> None:
 
 def test_a_gate_that_is_not_needed_lets_everybody_through() -> None:
     gate = Gate(needed=False, wait=0.0)
+    through: list[str] = []
 
     with gate.shut(), gate.shut():
         gate.enter()
+        through.append("a writer beside two backups")
         gate.leave()
+
+    assert through == ["a writer beside two backups"]

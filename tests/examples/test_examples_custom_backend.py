@@ -12,6 +12,8 @@ import iotstore
 from iotstore import Busy, Corrupt, Device, Kind, NotAStore, Record, Text, Unreachable, sum_
 from iotstore_conformance import Clause, find_harness, load_clauses, run_clause
 
+pytestmark = pytest.mark.once
+
 CORE = [clause for clause in load_clauses() if clause.profile == "core"]
 
 

@@ -22,8 +22,8 @@ class Expiring(Protocol):
 class Watch:
     """Ends snapshots that grew too old.
 
-    Also those that nobody calls any more: an idle reader keeps old versions of rows from being removed as surely as a
-    busy one. The thread exists while there are snapshots.
+    Also those that nobody calls any more: an idle reader keeps the log from being truncated, or old versions of rows
+    from being removed, as surely as a busy one. The thread exists while there are snapshots.
     """
 
     _LEAST_PERIOD: Final = 0.02

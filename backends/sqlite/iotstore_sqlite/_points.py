@@ -45,6 +45,8 @@ _SAMPLE: Final = 32
 _IN_RANGE: Final = "FROM iotstore_points WHERE series = ? AND time >= ? AND time <= ?"
 _SCAN: Final = f"SELECT time, value {_IN_RANGE} ORDER BY time LIMIT ?"
 _SCAN_BACK: Final = f"SELECT time, value {_IN_RANGE} ORDER BY time DESC LIMIT ?"
+# Looked up once: to reach a member of an enumeration costs a newest point a hundredth of its time.
+_BOOL: Final = PointType.BOOL
 _LAST: Final = "SELECT time, value FROM iotstore_points WHERE series = ? ORDER BY time DESC LIMIT 1"
 # CROSS JOIN fixes the order: for each series one seek to the end of its range.
 _NEWEST_OF_MANY: Final = (
@@ -136,14 +138,14 @@ class PointReads(SeriesReader):
         for rows in parts:
             if rows:
                 times, values = zip(*rows, strict=True)
-                yield Columns(times, list(map(bool, values)) if of is PointType.BOOL else values)
+                yield Columns(times, list(map(bool, values)) if of is _BOOL else values)
 
     def latest(self, series: Sequence[tuple[int, PointType]]) -> list[tuple[int, Value] | None]:
         if len(series) != 1:
             return self._newest(series, _LATEST)
         ((one, of),) = series
         found = self.row(_LAST, (one,))
-        return [found if of is not PointType.BOOL else _as_bool(found)]
+        return [found if of is not _BOOL else _as_bool(found)]
 
     def before(self, series: Sequence[tuple[int, PointType]], time: int) -> list[tuple[int, Value] | None]:
         return self._newest(series, time - 1)
@@ -153,7 +155,7 @@ class PointReads(SeriesReader):
         for index, time, value in self.rows(_NEWEST_OF_MANY, (_identifiers([one for one, _ in series]), last)):
             result[index] = (time, value)
         for index, (_, of) in enumerate(series):
-            if of is PointType.BOOL:
+            if of is _BOOL:
                 result[index] = _as_bool(result[index])
         return result
 
@@ -197,7 +199,7 @@ class PointReads(SeriesReader):
             (row,) = self.rows(_fold_text("sum(value >> 32), sum(value & 4294967295)", edges), parameters)
             following, count, high, low, least, most, last_time, *values = row
             total = (high << 32) + low
-        if of is PointType.BOOL:
+        if of is _BOOL:
             least, most, *values = map(bool, (least, most, *values))
         if not edges:
             return Partial(number, count, total, least, most), following

@@ -17,9 +17,10 @@ from iotstore.backend import (
     Value,
 )
 from iotstore_sql import SqlReads
+from iotstore_sql.watch import Watch
 from iotstore_sqlite._errors import DRIVER_ERRORS, ended_error, translated
 from iotstore_sqlite._points import PointReads
-from iotstore_sqlite._pool import Link, Readers, Watch
+from iotstore_sqlite._pool import Link, Readers
 
 if TYPE_CHECKING:
     from iotstore_sql import Statements

@@ -27,8 +27,10 @@ def _empty() -> bytes:
 
 def _open(url: str, **options: object) -> Store:
     # Making the schema anew is most of the time of a short clause: a new place starts as a copy of an empty store.
-    file = Path(url.removeprefix("sqlite:///"))
-    if options.get("kinds") == list(KINDS) and options.get("create", True) and not file.exists():
+    known, _, path = url.partition("sqlite:///")
+    file = Path(path)
+    usual = not known and path and options.get("kinds") == list(KINDS) and options.get("create", True)
+    if usual and not file.exists():
         file.touch(mode=0o600)
         file.write_bytes(_empty())
     return iotstore.open(url, **options)  # type: ignore[arg-type]  # handed on as they came

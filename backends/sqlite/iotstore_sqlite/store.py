@@ -33,6 +33,7 @@ from iotstore.backend import (
     Unreachable,
 )
 from iotstore_sql import Statements
+from iotstore_sql.watch import Watch
 from iotstore_sqlite import _admin, _backup
 from iotstore_sqlite._connection import MINIMUM, OPTIONS, Tuning, open_reader
 from iotstore_sqlite._dialect import HOLDS, SqliteDialect
@@ -46,7 +47,7 @@ from iotstore_sqlite._files import (
     file_error,
     on_read_only_mount,
 )
-from iotstore_sqlite._pool import Readers, Watch
+from iotstore_sqlite._pool import Readers
 from iotstore_sqlite._sessions import SqliteRead, SqliteSnapshot
 from iotstore_sqlite._transaction import SqliteWrite
 from iotstore_sqlite._writer import Writer
@@ -102,7 +103,7 @@ class SqliteBackend(Backend):
             weakref.finalize(self, _remove_folder, path.parent, self._pid) if memory else None
         )
         self.durability = tuning.durability
-        self._watch = Watch(tuning.snapshot_seconds)
+        self._watch = Watch(tuning.snapshot_seconds, "iotstore-sqlite-snapshots")
         self._readers = Readers(self._connect_reader, tuning.readers, tuning.busy_timeout)
         self._writer: Writer | None = None
         try:
@@ -269,6 +270,12 @@ class SqliteBackend(Backend):
                 return _admin.health(self._path, session, self._tuning, self._journal, self._shown)
             except OSError as error:
                 raise file_error(self._path, error) from error
+
+    def metrics(self) -> Mapping[str, float]:
+        """Reading connections, and snapshots that are open."""
+        counted = {"readers_size": self._tuning.readers, "readers_open": self._readers.open}
+        counted |= {"readers_lent": self._readers.lent, "snapshots_open": self._watch.watched}
+        return {name: float(found) for name, found in counted.items()}
 
     def verify(self) -> list[Check]:
         """SQLite's integrity check, and every reference."""

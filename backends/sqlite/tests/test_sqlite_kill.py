@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 DRIVER = Path(__file__).with_name("kill_driver.py")
 
 

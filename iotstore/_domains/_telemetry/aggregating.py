@@ -19,9 +19,9 @@ from iotstore._series.finish import ColumnFold, Finished, finish_partials
 from iotstore._series.functions import Plan
 from iotstore._series.functions import plan as make_plan
 from iotstore._waist.buckets import Buckets, Piece
-from iotstore._waist.contract import ReadSession, SeriesReader
 from iotstore._waist.layout import Value
 from iotstore._waist.queries import PointType
+from iotstore._waist.sessions import ReadSession, SeriesReader
 from iotstore.errors import InvalidValue
 
 __all__ = ["Consistency", "Question", "aggregate", "within"]
@@ -123,7 +123,7 @@ def _finish(
             finished = finish_partials(plan, [], grid)
         elif plan.needs_columns:
             column_fold = ColumnFold(plan, grid, before)
-            for times, values in reader.scan(found.id, found.type, grid.start, grid.end):
+            for times, values in reader.scan(*found.asked, grid.start, grid.end):
                 column_fold.add(times, values)
             finished = column_fold.finish()
         else:

@@ -10,9 +10,9 @@ from iotstore._engine.engine import Engine
 from iotstore._engine.powers import series_reader
 from iotstore._kinds.estate import DEVICES
 from iotstore._kinds.telemetry import METRICS, SERIES, Metric, Series
-from iotstore._waist.contract import ReadSession, SeriesReader, WriteSession
 from iotstore._waist.filters import ALWAYS, Compare, Filter, Op
 from iotstore._waist.queries import Order, PointType, Select
+from iotstore._waist.sessions import ReadSession, SeriesReader, WriteSession
 from iotstore.errors import NotFound
 
 __all__ = ["Finder", "Found"]
@@ -23,17 +23,16 @@ _MOST_SERIES: Final = 100_000
 
 
 class Found(NamedTuple):
-    """A series that exists: its id and type, its device, and its metric with the name as it was first written."""
+    """A series that exists: as the waist is asked for it, its device, its metric with the name as first written."""
 
-    id: int
-    type: PointType
+    asked: tuple[int, PointType]
     device: str
     metric: Metric
 
     @property
-    def asked(self) -> tuple[int, PointType]:
-        """The series as the waist is asked for it."""
-        return self.id, self.type
+    def id(self) -> int:
+        """The number of the series."""
+        return self.asked[0]
 
 
 class Finder:
@@ -157,4 +156,4 @@ class Finder:
 
 
 def _found(series: Series, metric: Metric) -> Found:
-    return Found(series.id, PointType(series.type), series.device, metric)
+    return Found((series.id, PointType(series.type)), series.device, metric)

@@ -12,9 +12,9 @@ from iotstore._domains._telemetry.results import PointColumns, gather
 from iotstore._engine.engine import Engine
 from iotstore._engine.powers import series_reader
 from iotstore._kinds.telemetry import Metric, Point, Series
-from iotstore._waist.contract import SeriesReader
 from iotstore._waist.layout import Value
 from iotstore._waist.queries import Columns
+from iotstore._waist.sessions import SeriesReader
 from iotstore.errors import InvalidValue
 
 __all__ = ["TelemetryReads", "check_span"]
