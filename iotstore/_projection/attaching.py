@@ -9,9 +9,9 @@ from iotstore._engine.references import keys_filter
 from iotstore._kinds.projecting import ATTACHMENTS, GRAPH, LETTERS, OUTBOX, Attachment
 from iotstore._projection.outbox import Outbox
 from iotstore._projection.terms import Fenced, columns, compare, equals, value
-from iotstore._waist.contract import WriteSession
 from iotstore._waist.filters import ALWAYS, And, Filter, In, Op
 from iotstore._waist.queries import OnConflict
+from iotstore._waist.sessions import WriteSession
 from iotstore.errors import NotAllowed
 
 

@@ -19,9 +19,11 @@ from iotstore._kinds.projecting import Attachment, Checkpoint
 from iotstore._projection.keys import Name
 from iotstore._projection.outbox import BELIEF_SECONDS
 from iotstore._projection.sides import Sides
-from iotstore._projection.terms import Fenced, is_trouble
+from iotstore._projection.terms import Fenced, broken, is_trouble
 from iotstore._waist.filters import ALWAYS
+from iotstore._waist.layout import Row
 from iotstore._waist.queries import Order, Select
+from iotstore.errors import StoreError
 
 log: Final = logging.getLogger("iotstore")
 _ROWS: Final = 500
@@ -111,18 +113,30 @@ class Building:
         return 0
 
     def _clear(self, place: _Place) -> None:
-        twin = self._target.kinds[place.kind]
+        """Remove one chunk. Kinds that have nothing are passed by, at once."""
+        onward: _Place | None = place
         with self._target.engine.writing() as transaction:
-            rows = transaction.session.select(twin.layout, Select(limit=_ROWS))
-            onward = place if rows else self._following(place)
+            rows: list[Row] = []
+            while onward is not None and onward.phase == "clear" and not rows:
+                place = onward
+                rows = transaction.session.select(self._target.kinds[place.kind].layout, Select(limit=_ROWS))
+                onward = place if rows else self._following(place)
             self._lease.write(transaction.session, self.nonce, **_position(onward))
+            twin = self._target.kinds[place.kind]
             self._writing.remove(transaction.session, twin.name, [twin.layout.key_of(row) for row in rows])
         self._place = onward
 
     def _fill(self, place: _Place) -> int:
-        kind = self._records.kinds[place.kind]
-        names, records = self._chunk(kind, place.key)
-        onward = _Place(place.phase, place.kind, names[-1].key) if names else self._following(place)
+        """Bring one chunk over; what small kinds have comes together."""
+        names: list[Name] = []
+        records: dict[Name, Record] = {}
+        onward: _Place | None = place
+        while onward is not None and onward.phase == place.phase and len(names) < _ROWS:
+            some, theirs = self._chunk(self._records.kinds[onward.kind], onward.key)
+            names += some
+            records |= theirs
+            whole = len(some) < _ROWS
+            onward = self._following(onward) if whole else _Place(onward.phase, onward.kind, some[-1].key)
         if onward is None:
             # Noted once more, so that a primary that was restored meanwhile is not taken for this one.
             self._attaching.note(self._lease.epoch, self.nonce, self.nonce)
@@ -162,6 +176,8 @@ class Building:
             for part, then in ((names[:half], self._place), (names[half:], onward)):
                 self._put(phase, part, {name: records[name] for name in part}, then)
             return
+        if not isinstance(error, StoreError):
+            raise broken(error, names[0]) from error
         self._put(phase, (), {}, onward)  # it answers, so this is about the record
         log.error("the projection refuses %s %s: %s", names[0].kind, names[0].key, error)
         self._queue.bury((), self._lease.epoch, names[0], error)

@@ -17,10 +17,10 @@ from iotstore._projection.keys import Name
 from iotstore._projection.records import Records
 from iotstore._projection.target import Target
 from iotstore._projection.writing import Writing
-from iotstore._waist.contract import ReadSession
 from iotstore._waist.graph import Edge, NodeId
 from iotstore._waist.layout import Key, Row, Value
 from iotstore._waist.queries import Order, Select
+from iotstore._waist.sessions import ReadSession
 
 _ROWS: Final = 1000
 #: The edges of one holder, in order: (source, type, target, weight) as the projection holds them.

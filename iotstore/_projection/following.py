@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from iotstore._projection.terms import Fenced
+from iotstore._projection.terms import Broken, Fenced
 from iotstore.errors import Busy, Diverged, StoreError
 
 log: Final = logging.getLogger("iotstore")
@@ -34,6 +34,8 @@ class Follower:
         self._told: str | None = None
         #: What keeps it from working, in words; None while it works.
         self.trouble: str | None = None
+        #: Whether that is an error of the program's own, which time does not heal.
+        self.broken = False
 
     def turn(self) -> float:
         """One step; returns the seconds to wait before the next one."""
@@ -44,7 +46,7 @@ class Follower:
             self._rest()
         except Fenced as error:
             return self._wait(str(error), POLL)
-        except Diverged as error:
+        except (Diverged, Broken) as error:
             return self._trouble(error, _LONGEST)
         except Busy as error:
             # Another one is at work, or a writer: that is as it should be.
@@ -57,10 +59,10 @@ class Follower:
     def _well(self) -> None:
         if self._told is not None:
             log.info("the projection goes on")
-        self._failures, self._told, self.trouble = 0, None, None
+        self._failures, self._told, self.trouble, self.broken = 0, None, None, False
 
     def _wait(self, why: str, seconds: float) -> float:
-        self.trouble = why
+        self.trouble, self.broken = why, False
         return seconds
 
     def _backoff(self, longest: float) -> float:
@@ -71,10 +73,12 @@ class Follower:
 
     def _trouble(self, error: Exception, seconds: float) -> float:
         """Say it once, not each time."""
-        self.trouble = f"{type(error).__name__}: {error}" if not isinstance(error, StoreError) else str(error)
+        self.broken = isinstance(error, Broken) or not isinstance(error, StoreError)
+        self.trouble = str(error) if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
         if self._told != type(error).__name__:
             self._told = type(error).__name__
-            log.warning("the projection waits: %s", self.trouble, exc_info=not isinstance(error, StoreError))
+            level = logging.ERROR if self.broken else logging.WARNING
+            log.log(level, "the projection waits: %s", self.trouble, exc_info=self.broken)
         return seconds
 
     def run(self) -> None:

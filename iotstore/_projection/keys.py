@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from iotstore._catalogue.lines import freed, held
+from iotstore._catalogue.lines import PYTHON, freed, held
 from iotstore._engine.engine import Engine
 from iotstore._kinds.kind import Kind
 from iotstore._kinds.relations import RELATIONS
-from iotstore._waist.layout import Key, Type
+from iotstore._waist.layout import Key
 from iotstore.errors import Corrupt
-
-_PYTHON: Final[Mapping[Type, Any]] = {
-    Type.INT: int,
-    Type.REAL: float,
-    Type.BOOL: bool,
-    Type.TEXT: str,
-    Type.BYTES: bytes,
-    Type.TIME: int,
-}
 
 
 class Name(NamedTuple):
@@ -50,7 +41,7 @@ class Keys:
         self._kind = kind
         self._types = tuple(kind.layout.column(name).type for name in kind.keys)
         self._holds = engine.backend.holds
-        self._decode = msgspec.json.Decoder(tuple[tuple(_PYTHON[one] for one in self._types)]).decode  # type: ignore[misc]  # made from the kind's key
+        self._decode = msgspec.json.Decoder(tuple[tuple(PYTHON[one] for one in self._types)]).decode  # type: ignore[misc]  # made from the kind's key
 
     def name(self, key: Key) -> Name:
         """The name of the record with this held key."""

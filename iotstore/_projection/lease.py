@@ -13,9 +13,9 @@ from iotstore._engine.references import keys_filter
 from iotstore._kinds.projecting import CHECKPOINTS, GRAPH, Checkpoint
 from iotstore._projection.target import Target
 from iotstore._projection.terms import Fenced, columns, equals
-from iotstore._waist.contract import WriteSession
 from iotstore._waist.filters import And
 from iotstore._waist.queries import OnConflict
+from iotstore._waist.sessions import WriteSession
 from iotstore.errors import Busy
 
 #: How long a projector that died keeps the others waiting.

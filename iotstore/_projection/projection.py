@@ -178,7 +178,7 @@ class Projection:
 
     def health(self) -> list[Check]:
         """Lines for the store's health. A projection in trouble is a warning: the primary answers."""
-        return health_of(self.status())
+        return health_of(self.status(), broken=self._follower.broken)
 
     def dead_letters(self, limit: int | None = None) -> list[DeadLetter]:
         """The records that the projection refused, oldest first, each with the error."""

@@ -14,8 +14,8 @@ from iotstore._projection.keys import Name
 from iotstore._projection.linking import judge
 from iotstore._projection.queue import Step, Waiting
 from iotstore._projection.sides import Sides
-from iotstore._projection.terms import Fenced, is_trouble
-from iotstore.errors import Diverged, NotAllowed
+from iotstore._projection.terms import Fenced, broken, is_trouble
+from iotstore.errors import Diverged, NotAllowed, StoreError
 
 log: Final = logging.getLogger("iotstore")
 #: Outbox rows in one batch.
@@ -64,9 +64,11 @@ class Projector:
             if waiting:
                 self._apply(term, waiting)
             return len(waiting) or None
-        except BaseException:
+        except BaseException as error:
             self.forget()
-            raise
+            if isinstance(error, StoreError) or not isinstance(error, Exception):
+                raise
+            raise broken(error) from error
 
     def forget(self) -> None:
         """End the term, in memory only."""
@@ -155,7 +157,8 @@ class Projector:
         return self._term
 
     def _apply(self, term: _Term, waiting: Sequence[Waiting]) -> None:
-        """One batch, or, when a record of it is refused, its halves, until the record is found."""
+        """One batch, or, when a record of it is refused, its halves, until the record is found. An error that is none
+        of a store's is nobody's refusal: its record is found in the same way, and stays where it is."""
         try:
             new = self._write(term, waiting)
         except Fenced:
@@ -179,6 +182,8 @@ class Projector:
             return
         self.lease.renew()  # it answers, so this is about the record
         (one,) = waiting
+        if not isinstance(error, StoreError):
+            raise broken(error, one.name) from error
         log.error("the projection refuses %s %s: %s", one.name.kind, one.name.key, error)
         self._queue.bury(one.rows, self.lease.epoch, one.name, error)
 

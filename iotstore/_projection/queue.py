@@ -12,9 +12,9 @@ from iotstore._projection.attaching import Attaching
 from iotstore._projection.keys import Name, grouped
 from iotstore._projection.outbox import Outbox
 from iotstore._projection.terms import compare, equals, value
-from iotstore._waist.contract import WriteSession
 from iotstore._waist.filters import And, In, Op
 from iotstore._waist.queries import Aggregate, Function, Measure, Order, Select
+from iotstore._waist.sessions import WriteSession
 
 # Characters of keys in one batch: its checkpoint names them all, in a field of a million.
 _KEY_CHARACTERS: Final = 300_000

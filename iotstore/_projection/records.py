@@ -12,9 +12,9 @@ from iotstore._kinds.kind import Kind, Record
 from iotstore._kinds.relations import RELATIONS
 from iotstore._projection.keys import Name, graph_kinds, grouped, keys_by_kind
 from iotstore._projection.terms import equals, value
-from iotstore._waist.contract import ReadSession
 from iotstore._waist.filters import And, Filter, In
 from iotstore._waist.queries import Order, Select
+from iotstore._waist.sessions import ReadSession
 
 
 class Records:

@@ -90,13 +90,16 @@ def metrics_of(now: ProjectionStatus) -> dict[str, float]:
     }
 
 
-def health_of(now: ProjectionStatus) -> list[Check]:
-    """Lines for the store's health. Trouble of a projection is a warning, for the primary answers."""
+def health_of(now: ProjectionStatus, *, broken: bool = False) -> list[Check]:
+    """Lines for the store's health. Trouble of a projection is a warning, for the primary answers; so is a projector
+    of this process that is *broken* by an error of its own."""
     behind = f"{now.waiting} changes behind, the oldest for {now.lag_seconds:.0f} s"
     late = now.waiting >= WARN_RECORDS or now.lag_seconds >= WARN_SECONDS
     fine = now.state in ("live", "new", "building")
     said = f"{now.state}, {behind}" + (f": {now.reason}" if now.reason else "")
     checks = [Check("projection", "warning" if late or not fine else "ok", said)]
+    if broken:
+        checks.append(Check("projector", "warning", f"stopped: {now.trouble}"))
     if now.dead_letters:
         refused = f"{now.dead_letters} records were refused; see: iotstore graph status, iotstore graph replay"
         checks.append(Check("dead letters", "warning", refused))

@@ -22,8 +22,9 @@ from iotstore._projection.keys import Keys, keys_by_kind
 from iotstore._projection.twins import shape, twins
 from iotstore._urls import parse_url
 from iotstore._waist.capabilities import Capability
-from iotstore._waist.contract import Backend, ReadSession, Settings
+from iotstore._waist.contract import Backend, Settings
 from iotstore._waist.schema import DropLayout
+from iotstore._waist.sessions import ReadSession
 from iotstore.errors import ConfigurationError, NotAllowed
 
 

@@ -13,9 +13,9 @@ from iotstore._graph.holding import held_edges, holders
 from iotstore._kinds.kind import Kind, Record
 from iotstore._projection.keys import Name, grouped
 from iotstore._projection.target import Target
-from iotstore._waist.contract import WriteSession
 from iotstore._waist.graph import Held
 from iotstore._waist.layout import Key, Row
+from iotstore._waist.sessions import WriteSession
 
 _KEYS_AT_ONCE: Final = 200
 

@@ -89,6 +89,18 @@ class CutSession:
         return self._inner.__exit__(*error)
 
 
+def survive(store: Store, bring_up: Callable[..., int], tasks: Iterable[dict[str, Any]], *, steps: int = 0) -> int:
+    """After *steps* of work each task in a child that is killed, as the task says; every time the graphs end equal.
+    Returns how many children were killed, for one that has nothing to do ends by itself."""
+    killed = 0
+    for number, task in enumerate(tasks):
+        play(store, seed=number, steps=steps)
+        killed += bring_up(**task) == -signal.SIGKILL
+        store.projection.sync()
+        assert_equal(store)
+    return killed
+
+
 class CutBackend:
     """A backend whose sessions are cut."""
 

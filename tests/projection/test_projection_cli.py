@@ -59,6 +59,14 @@ def test_status_prints_numbers_for_a_monitoring_system(cli):
     ]
 
 
+def test_health_prints_the_numbers_of_store_and_projection_together(cli):
+    cli("graph", "sync")
+    said = cli("health", "--metrics")
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert {"iotstore_healthy 1", "iotstore_snapshots_open 0", "iotstore_projection_applied_total 1"} <= set(lines)
+
+
 def test_sync_brings_over_and_verify_finds_both_equal(cli):
     assert cli("graph", "sync") == (0, "2 records were brought over.\n", "")  # built, and then said by the outbox
     said = cli("graph", "verify")

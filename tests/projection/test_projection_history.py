@@ -25,6 +25,22 @@ def bring_back(url, place):
     shutil.copytree(place, path_of(url).parent)
 
 
+def turned_back(begin, url, place):
+    """A composed store one of whose two stores, the one at *url*, was restored to before its last batches."""
+    store = begin()
+    store.devices.put(Device(key="a"))
+    store.projection.sync()
+    store.close()
+    keep(url, place)
+    store = begin()
+    for name in "bcd":
+        store.devices.put(Device(key=name))
+        store.projection.sync()
+    store.close()
+    bring_back(url, place)
+    return begin()
+
+
 @pytest.fixture
 def begin(composed, kit, clock):
     """Open a composed store whose projection keeps edges."""
@@ -39,19 +55,7 @@ def begin(composed, kit, clock):
 
 
 def test_a_primary_restored_to_before_several_batches_says_rebuild(begin, primary, tmp_path, kit):
-    store = begin()
-    store.devices.put(Device(key="a"))
-    store.projection.sync()
-    store.close()
-    keep(primary, tmp_path / "old")
-    store = begin()
-    for name in "bcd":
-        store.devices.put(Device(key=name))
-        store.projection.sync()
-    store.close()
-    bring_back(primary, tmp_path / "old")
-
-    store = begin()
+    store = turned_back(begin, primary, tmp_path / "old")
     status = store.projection.status()
     assert status.state == "rebuild"
     assert "restored" in status.reason
@@ -93,18 +97,7 @@ def test_a_primary_restored_to_just_before_the_last_batch_ends_equal(begin, prim
 
 
 def test_a_projection_restored_to_an_older_state_says_rebuild(begin, target, tmp_path, kit):
-    store = begin()
-    store.devices.put(Device(key="a"))
-    store.projection.sync()
-    store.close()
-    keep(target, tmp_path / "old")
-    store = begin()
-    for name in "bc":
-        store.devices.put(Device(key=name))
-        store.projection.sync()
-    store.close()
-    bring_back(target, tmp_path / "old")
-    store = begin()
+    store = turned_back(begin, target, tmp_path / "old")
     assert store.projection.status().state == "rebuild"
     store.projection.rebuild()
     kit.assert_equal(store)

@@ -16,14 +16,9 @@ def test_a_projector_that_is_killed_at_any_call_loses_nothing(store, kit, bring_
         kit.with_graph(store)
     store.projection.sync()
     chance = random.Random(f"{side} {graph}")
-    killed = 0
-    for number in range(15):
-        kit.play(store, seed=number, steps=6)
-        at, when = chance.randint(3, 16), chance.choice(("before", "after"))
-        killed += bring_up(role="projector", side=side, at=at, when=when, graph=graph) == KILLED
-        store.projection.sync()
-        kit.assert_equal(store)
-    assert killed >= 8
+    task = {"role": "projector", "side": side, "graph": graph}
+    cuts = ({**task, "at": chance.randint(3, 16), "when": chance.choice(("before", "after"))} for _ in range(15))
+    assert kit.survive(store, bring_up, cuts, steps=6) >= 8
 
 
 @pytest.mark.parametrize("side", ["primary", "target"])
@@ -43,10 +38,9 @@ def test_a_build_that_is_killed_at_any_call_is_resumed(store, kit, bring_up, sid
 def test_a_writer_that_is_killed_at_any_call_leaves_no_half_of_a_change(store, kit, bring_up):
     store.projection.sync()
     chance = random.Random(5)
-    killed = 0
-    for number in range(15):
-        task = {"role": "writer", "side": "primary", "seed": number, "steps": 12}
-        killed += bring_up(at=chance.randint(3, 60), when=chance.choice(("before", "after")), **task) == KILLED
-        store.projection.sync()
-        kit.assert_equal(store)
-    assert killed >= 8
+    task = {"role": "writer", "side": "primary", "steps": 12}
+    cuts = (
+        {**task, "seed": number, "at": chance.randint(3, 60), "when": chance.choice(("before", "after"))}
+        for number in range(15)
+    )
+    assert kit.survive(store, bring_up, cuts) >= 8

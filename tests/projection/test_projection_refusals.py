@@ -1,10 +1,11 @@
 """A record that the projection refuses stands in nobody's way; it is kept with the error, and can be tried again."""
 
 import logging
+from datetime import timedelta
 
 import pytest
 
-from iotstore import Device, InvalidValue, Location, StorageFull, Unreachable
+from iotstore import Device, EngineError, InvalidValue, Location, StorageFull, Unreachable
 
 
 @pytest.fixture
@@ -91,15 +92,73 @@ def test_a_build_goes_on_past_a_refused_record(both, refusing, kit):
     kit.assert_equal(both)
 
 
-def test_an_error_that_is_no_error_of_the_store_is_about_a_record_too(both, monkeypatch, kit):
-    both.projection.sync()
+@pytest.fixture
+def faulty(both):
+    """A program with a fault that one record brings to light; the function mends it."""
     writing = both.projection._projector._writing
     original = writing._row
-    monkeypatch.setattr(writing, "_row", lambda twin, record: original(twin, record) if record.key != "bad" else 1 / 0)
-    both.records("device").put_many([Device(key="bad"), Device(key="good")])
+    patch = pytest.MonkeyPatch()
+    patch.setattr(writing, "_row", lambda twin, record: original(twin, record) if record.key != "bad" else None.key)
+    yield patch.undo
+    patch.undo()
+
+
+_FAULT = r"an error of its own at device \[.bad.\] \(AttributeError: .* 'key'\); this is a fault of the program"
+
+
+def test_a_fault_of_the_program_stops_the_projector_at_its_record_and_gives_nothing_up(both, faulty, kit):
     both.projection.sync()
-    assert [one.error for one in both.projection.dead_letters()] == ["ZeroDivisionError: division by zero"]
-    assert [one.key for one in kit.contents(both, projection=True)["device"]] == ["good"]
+    both.records("device").put_many([Device(key=f"d{n}") for n in range(5)])
+    both.records("device").put_many([Device(key="bad"), Device(key="later")])
+    for _ in range(2):
+        with pytest.raises(EngineError, match=_FAULT):
+            both.projection.sync()
+    assert both.projection.dead_letters() == []
+    assert both.projection.status().waiting == 2
+    assert len(kit.contents(both, projection=True)["device"]) == 5
+    faulty()
+    both.projection.sync()
+    kit.assert_equal(both)
+
+
+def test_a_build_stops_at_a_fault_of_the_program_and_goes_on_when_it_is_mended(both, faulty, kit):
+    both.records("device").put_many([Device(key="bad"), Device(key="good")])
+    with pytest.raises(EngineError, match=_FAULT):
+        both.projection.sync()
+    assert both.projection.dead_letters() == []
+    assert both.projection.status().state == "building"
+    faulty()
+    both.projection.sync()
+    kit.assert_equal(both)
+
+
+def test_health_shows_a_projector_that_a_fault_has_stopped_while_its_lag_grows(both, faulty, clock, caplog):
+    both.projection.sync()
+    follower = both.projection._follower
+    for name in ("bad", "later"):
+        both.devices.put(Device(key=name))
+        assert follower.turn() == 30.0
+    clock.advance(timedelta(minutes=6))
+    checks = {check.name: check for check in both.admin.health().checks}
+    assert (checks["projector"].status, checks["projection"].status) == ("warning", "warning")
+    assert checks["projector"].detail.startswith("stopped: the projector met an error of its own at device")
+    assert checks["projection"].detail == "live, 2 changes behind, the oldest for 360 s"
+    assert [one.levelname for one in caplog.records] == ["ERROR"]
+    assert "AttributeError" in caplog.text
+    faulty()
+    assert follower.turn() == 0.0
+    assert "projector" not in {check.name for check in both.admin.health().checks}
+
+
+def test_a_fault_that_no_record_brings_to_light_stops_it_too(both, monkeypatch):
+    both.projection.sync()
+    both.devices.put(Device(key="cam"))
+    with monkeypatch.context() as patch:
+        patch.setattr(both.projection._projector, "_redraw", lambda *_: [].clear(1))
+        with pytest.raises(EngineError, match=r"error of its own \(TypeError: .* takes no arguments"):
+            both.projection.sync()
+    both.projection.sync()
+    assert both.projection.dead_letters() == []
 
 
 @pytest.mark.parametrize("error", [Unreachable("gone"), StorageFull("full")])

@@ -5,6 +5,7 @@ Texts name the code and what to do, never what the server says of a value: a val
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -125,6 +126,11 @@ _WORDS: Final[tuple[tuple[str, Callable[[str], StoreError]], ...]] = (
 
 def translated(error: BaseException) -> StoreError:
     """The core's error for one of the driver's; whoever raises it chains the driver's own."""
+    if _distrusted(error):
+        return ConfigurationError(
+            f"the server's certificate is not trusted ({type(error).__name__})",
+            hint="give the authority's file with the option trust, and use the host name that the certificate is for",
+        )
     match error:
         case IncompleteCommit():
             return EngineError(
@@ -168,3 +174,12 @@ def _by_code(error: Neo4jError, code: str) -> StoreError:
     if code.startswith("Neo.TransientError."):
         return _busy(short)
     return _engine(short)
+
+
+def _distrusted(error: BaseException | None) -> bool:
+    """Whether a certificate that proves nothing is what an error comes from."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__
+    return False

@@ -148,11 +148,13 @@ def _of_layout(names: Names, layout: str, entry: Entry) -> Iterator[tuple[str, s
     columns = ", ".join(f"n.{quoted(column)}" for column in key)
     yield name, f"CREATE CONSTRAINT {name} IF NOT EXISTS FOR (n:{label}) REQUIRE ({columns}) IS UNIQUE"
     for indexed, _ in entry.indexes:
-        # Rows with one value at most in each column are found through the key's.
-        if entry.indexed(indexed):
-            name = names.index(layout, indexed)
-            columns = ", ".join(f"n.{quoted(column)}" for column in indexed)
-            yield name, f"CREATE INDEX {name} IF NOT EXISTS FOR (n:{label}) ON ({columns})"
+        # An index over several columns has the nodes that have them all, and answers only who names them all: what
+        # names the first is answered by one of its own where the others may be missing.
+        for few in dict.fromkeys((indexed, indexed[:1])):
+            if entry.indexed(few):
+                name = names.index(layout, few)
+                columns = ", ".join(f"n.{quoted(column)}" for column in few)
+                yield name, f"CREATE INDEX {name} IF NOT EXISTS FOR (n:{label}) ON ({columns})"
 
 
 def found_names(wire: Wire, names: Names) -> dict[str, bool]:

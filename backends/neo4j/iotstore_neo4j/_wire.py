@@ -1,8 +1,4 @@
-"""The driver: made once for a store, with patience that ends, and asked for sessions.
-
-The driver has no setting for how long to wait for a server that has taken a question and says nothing. Its sockets
-have one, which only a server's hint sets; it is set here, and nowhere else are private parts of the driver touched.
-"""
+"""The driver: made once for a store, with patience that ends, and asked for sessions."""
 
 from __future__ import annotations
 
@@ -19,8 +15,9 @@ import neo4j
 from neo4j.exceptions import TransientError
 
 from iotstore.backend import ConfigurationError, NotAllowed, Row, Settings, StoreError
+from iotstore_neo4j._connections import Losses, watch
 from iotstore_neo4j._cypher import spoken
-from iotstore_neo4j._errors import DRIVER_ERRORS, LOST, closed_error, translated
+from iotstore_neo4j._errors import DRIVER_ERRORS, closed_error, translated
 from iotstore_neo4j._options import Tuning
 
 T = TypeVar("T")
@@ -82,26 +79,16 @@ class Wire:
 
     def _repeating(self, work: Callable[[], T]) -> T:
         until = time.monotonic() + self.tuning.retry_seconds
-        lost = 0
+        losses = Losses(self.tuning)
         while True:
             try:
                 return work()
             except DRIVER_ERRORS as error:
                 told = translated(error)
                 again = isinstance(error, TransientError) and told.retryable and time.monotonic() < until
-                if lost < self.tuning.pool_size and self.died_at_rest(error):
-                    lost, again = lost + 1, time.monotonic() < until
-                if not again or self.closed:
+                if self.closed or not (again or losses.again(error)):
                     raise (closed_error() if self.closed else told) from error
             self._never.wait(_PAUSE)
-
-    @staticmethod
-    def died_at_rest(error: Exception) -> bool:
-        """Whether a connection may have been dead already: where one was, the others that rested may be too.
-
-        Not one that waited its time for a server that says nothing: it would wait again.
-        """
-        return isinstance(error, LOST) and not isinstance(error.__cause__, TimeoutError)
 
     def once(self, text: str, values: Mapping[str, Any]) -> list[Row]:
         """The rows of a statement in a transaction of its own, with the driver's errors."""
@@ -145,13 +132,6 @@ class Wire:
                 self._driver.close()
 
 
-def be_patient(session: neo4j.Session, seconds: float | None) -> None:
-    """How long the session's connection waits for the next word of the server."""
-    connection: Any = session._connection  # noqa: SLF001 - see the module
-    if connection is not None:
-        connection.socket.set_read_timeout(seconds)
-
-
 def _driver(settings: Settings, tuning: Tuning) -> neo4j.Driver:
     if not settings.hosts:
         raise ConfigurationError(f"{settings.display} names no server", hint="write neo4j://user:password@host:7687")
@@ -190,20 +170,8 @@ def _driver(settings: Settings, tuning: Tuning) -> neo4j.Driver:
         raise ConfigurationError(
             f"{settings.display} can't be used ({type(error).__name__})", hint="check host, port and options"
         ) from error
-    _limit_silence(driver, tuning.read_timeout)
+    watch(driver, tuning)
     return driver
-
-
-def _limit_silence(driver: neo4j.Driver, seconds: float | None) -> None:
-    pool: Any = driver._pool  # noqa: SLF001 - see the module
-    opened: Callable[..., Any] = pool.opener
-
-    def patient(*args: Any, **options: Any) -> Any:
-        connection = opened(*args, **options)
-        connection.socket.set_read_timeout(seconds)
-        return connection
-
-    pool.opener = patient
 
 
 def _context(path: str) -> ssl.SSLContext:
