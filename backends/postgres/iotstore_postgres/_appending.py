@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 from iotstore.backend import (
     Appended,
@@ -24,10 +24,12 @@ from iotstore.backend import (
 from iotstore_postgres import _chunks
 from iotstore_postgres._binary import array_in, rows_in
 from iotstore_postgres._conversions import Int8Array
-from iotstore_postgres._latest import ARRAY, CLEAR, COLUMN, FORWARD, HOLD_ALL, HOLD_SOME, SET_BACK
+from iotstore_postgres._latest import CLEAR, COLUMN, FORWARD, GIVEN, HOLD_ALL, HOLD_SOME, SET_BACK
 from iotstore_postgres._partitions import ALL, EXISTING, Partitions, is_missing_partition, sqlstate
 from iotstore_postgres._point_batch import Batch, prepare
 from iotstore_postgres._points import EARLIEST, LATEST_TIME, PointReads
+
+T = TypeVar("T")
 
 #: Fewer points are sent as arrays: a COPY takes a round trip more.
 _COPIED: Final = 200
@@ -47,12 +49,10 @@ _ANY_WAY: Final = "SELECT set_config('enable_seqscan', $1, true), set_config('en
 
 
 @lru_cache(maxsize=1024)
-def _insert_text(table: str, of: PointType, conflict: OnConflict) -> str:
-    column, code = COLUMN[of]
-    text = (
-        f"INSERT INTO {table} (series, time, {column})"  # noqa: S608 - names of ours
-        f" SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::{ARRAY[code]})"
-    )
+def insert_text(table: str, of: PointType, conflict: OnConflict) -> str:
+    """Inserts the points of a batch; under anything but ERROR those that are not there."""
+    column, _ = COLUMN[of]
+    text = f"INSERT INTO {table} (series, time, {column}) SELECT * FROM {GIVEN[of]}"  # noqa: S608 - names of ours
     return text if conflict is OnConflict.ERROR else text + " ON CONFLICT DO NOTHING"
 
 
@@ -60,12 +60,12 @@ def _insert_text(table: str, of: PointType, conflict: OnConflict) -> str:
 def _replace_text(table: str, of: PointType) -> str:
     # How many of the points are there, how many of those differ, and how many were changed. Those that differ are
     # locked in the order of all writers; equal ones need no lock.
-    column, code = COLUMN[of]
+    column, _ = COLUMN[of]
     joined = f"FROM given AS g JOIN {table} AS p ON p.series = g.series AND p.time = g.time AND {_BOUNDED}"
     differs = f"p.{column} IS DISTINCT FROM g.value"
     return (
-        f"WITH given AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::{ARRAY[code]})"  # noqa: S608 - names of ours
-        f" AS u(series, time, value)), held AS (SELECT g.* {joined} WHERE {differs}"
+        f"WITH given AS (SELECT * FROM {GIVEN[of]} AS u(series, time, value)),"  # noqa: S608 - names of ours
+        f" held AS (SELECT g.* {joined} WHERE {differs}"
         " ORDER BY g.series, g.time FOR UPDATE OF p),"
         f" changed AS (UPDATE {table} AS p SET {column} = h.value FROM held AS h"
         f" WHERE p.series = h.series AND p.time = h.time AND {_BOUNDED} RETURNING 1)"
@@ -77,10 +77,10 @@ def _replace_text(table: str, of: PointType) -> str:
 def _merge_text(of: PointType) -> str:
     # For hypertables: rows of compressed chunks can't be locked, and this one unpacks only those that it changes. It
     # meets the points in the order of the arrays, which is that of all writers. A row that nobody has locked is new.
-    column, code = COLUMN[of]
+    column, _ = COLUMN[of]
     return (
         f"WITH done AS (INSERT INTO {ALL} AS p (series, time, {column})"  # noqa: S608 - names of ours
-        f" SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::{ARRAY[code]})"
+        f" SELECT * FROM {GIVEN[of]}"
         f" ON CONFLICT (series, time) DO UPDATE SET {column} = excluded.{column}"
         f" WHERE p.{column} IS DISTINCT FROM excluded.{column} RETURNING p.xmax = 0 AS fresh)"
         " SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM done"
@@ -177,7 +177,7 @@ class PointWrites(PointReads, SeriesWriter):
     def _insert_fresh(self, table: str, of: PointType, batch: Batch, *, many: bool) -> int:
         """Insert points of which none is expected to be there; one that is there is an error."""
         if not many:
-            return self.change(_insert_text(table, of, OnConflict.ERROR), _arrays(batch), None)
+            return self.change(insert_text(table, of, OnConflict.ERROR), arrays_of(batch), None)
         column, code = COLUMN[of]
         data = rows_in(batch.series, batch.times, batch.values, code)
         self.copy_in(f"COPY {table} (series, time, {column}) FROM STDIN (FORMAT BINARY)", data)
@@ -185,11 +185,11 @@ class PointWrites(PointReads, SeriesWriter):
 
     def _insert_among(self, table: str, of: PointType, batch: Batch, conflict: OnConflict) -> tuple[int, int]:
         """Insert the points that are not there; under REPLACE, give the others their new value."""
-        count, duplicates, arrays = len(batch.times), self.partitions.duplicates, _arrays(batch)
+        count, duplicates, arrays = len(batch.times), self.partitions.duplicates, arrays_of(batch)
         if conflict is OnConflict.REPLACE and self.partitions.grid.chunks:
             fresh, changed = self.rows(_merge_text(of), arrays)[0]
         else:
-            fresh, changed = self.change(_insert_text(table, of, OnConflict.KEEP), arrays, None), 0
+            fresh, changed = self.change(insert_text(table, of, OnConflict.KEEP), arrays, None), 0
             if conflict is OnConflict.REPLACE and fresh < count:
                 there, differing, changed = self.rows(_replace_text(table, of), [*arrays, *batch.span()])[0]
                 if there < count or changed < differing:
@@ -201,7 +201,7 @@ class PointWrites(PointReads, SeriesWriter):
     def _forward(self, of: PointType, batch: Batch, conflict: OnConflict) -> None:
         # A duplicate may be among the newest: what is stored in its place is not older than the latest value, so the
         # guard refuses it.
-        self.change(FORWARD[of, conflict], _arrays(batch.newest()), None)
+        self.change(FORWARD[of, conflict], arrays_of(batch.newest()), None)
 
     def erase(self, series: Sequence[int], start: int | None, end: int | None) -> int:
         low = EARLIEST if start is None else start
@@ -231,19 +231,24 @@ class PointWrites(PointReads, SeriesWriter):
         older state would miss the partition there. Otherwise nothing is done, and the points wait for ``erase``.
         """
         drop = self._shed_chunks if self.partitions.grid.chunks else self._shed_partitions
+        gone, until = self._unless_busy(lambda: drop(end)) or (0, None)
+        if until is not None:
+            self._set_back(HOLD_ALL, (EARLIEST, until - 1))
+        return gone
+
+    def _unless_busy(self, do: Callable[[], T]) -> T | None:
+        """What *do* returns, in a part of its own; None, and nothing done, if somebody is in the way."""
         self.savepoint()
         try:
-            gone, until = drop(end)
+            done = do()
         except Busy:
             self.undo()
-            return 0
+            return None
         except BaseException:
             self.undo()
             raise
         self.release()
-        if until is not None:
-            self._set_back(HOLD_ALL, (EARLIEST, until - 1))
-        return gone
+        return done
 
     def _shed_partitions(self, end: int) -> tuple[int, int | None]:
         """How many points are gone, and until which time."""
@@ -289,5 +294,6 @@ class PointWrites(PointReads, SeriesWriter):
         return sum(counted)
 
 
-def _arrays(batch: Batch) -> list[Value]:
+def arrays_of(batch: Batch) -> list[Value]:
+    """The parameters that a batch travels as."""
     return [array_in(batch.series, "q"), array_in(batch.times, "q"), array_in(batch.values, batch.code)]

@@ -147,10 +147,10 @@ PACKED_DUMPERS: Final[tuple[tuple[type, type[Dumper]], ...]] = (
 )
 
 
-def unpacked(data: bytes, code: Literal["q", "d"]) -> array[Any]:
-    """A column of numbers that the server has packed: 8 bytes for each, the most significant first."""
-    column: array[Any] = array(code)
-    column.frombytes(data)
+def unpacked(data: bytes, code: Literal["q", "d"]) -> tuple[array[int], array[Any]]:
+    """Times and values that the server has packed in turns: 8 bytes for each, the most significant first."""
+    pairs = array("q", data)
     if sys.byteorder == "little":
-        column.byteswap()
-    return column
+        pairs.byteswap()
+    times, values = pairs[::2], pairs[1::2]
+    return times, array(code, values.tobytes()) if code == "d" else values

@@ -66,6 +66,11 @@ class Cluster(NamedTuple):
     shards: int
 
     @property
+    def engine(self) -> str:
+        """What keeps the store."""
+        return f"Citus {self.version} with {self.workers} workers"
+
+    @property
     def described(self) -> str:
         """For people."""
         return f"Citus {self.version}, {self.workers} workers, points and flows in {self.shards} shards each"

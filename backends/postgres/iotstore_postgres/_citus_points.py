@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from iotstore.backend import Busy, Conflict, OnConflict, PointType, StoreError, Value
-from iotstore_postgres._appending import PointWrites, Raced
-from iotstore_postgres._binary import array_in
+from iotstore.backend import Conflict, OnConflict, PointType, StoreError, Value
+from iotstore_postgres._appending import PointWrites, Raced, arrays_of, insert_text
 from iotstore_postgres._citus_locks import DROP_PARTITIONS, EVERY_SERIES, HOLD_SERIES, numbers_of_series
 from iotstore_postgres._conversions import Int8Array
-from iotstore_postgres._latest import ARRAY, COLUMN, POSITION
+from iotstore_postgres._latest import COLUMN, GIVEN, POSITION
 from iotstore_postgres._partitions import sqlstate
 from iotstore_postgres._point_batch import Batch
 from iotstore_postgres._points import PointReads
@@ -35,32 +34,18 @@ _MANY: Final = 200
 @lru_cache(maxsize=1024)
 def _keep_text(table: str, of: PointType) -> str:
     # The number of rows that Citus reports is that of the rows which came, stored or not.
-    column, code = COLUMN[of]
-    return (
-        f"INSERT INTO {table} (series, time, {column})"  # noqa: S608 - names of ours
-        f" SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::{ARRAY[code]})"
-        " ON CONFLICT DO NOTHING RETURNING series"
-    )
+    return insert_text(table, of, OnConflict.KEEP) + " RETURNING series"
 
 
 @lru_cache(maxsize=1024)
-def _replace_text(table: str, of: PointType) -> str:
-    column, code = COLUMN[of]
+def _replace_texts(table: str, of: PointType) -> tuple[str, str]:
+    """Gives the points of a batch that differ their new value; tells how many are there, and how many still differ."""
+    column, _ = COLUMN[of]
+    given, there = f"{GIVEN[of]} AS g(series, time, value)", "p.series = g.series AND p.time = g.time"
+    bounds, differs = "p.time >= $4 AND p.time <= $5", f"p.{column} IS DISTINCT FROM g.value"
     return (
-        f"UPDATE {table} AS p SET {column} = g.value"  # noqa: S608 - names of ours
-        f" FROM unnest($1::bigint[], $2::bigint[], $3::{ARRAY[code]}) AS g(series, time, value)"
-        " WHERE p.series = g.series AND p.time = g.time AND p.time >= $4 AND p.time <= $5"
-        f" AND p.{column} IS DISTINCT FROM g.value"
-    )
-
-
-@lru_cache(maxsize=1024)
-def _there_text(table: str, of: PointType) -> str:
-    column, code = COLUMN[of]
-    return (
-        f"SELECT count(*), count(*) FILTER (WHERE p.{column} IS DISTINCT FROM g.value) FROM {table} AS p"  # noqa: S608 - names of ours
-        f" JOIN unnest($1::bigint[], $2::bigint[], $3::{ARRAY[code]}) AS g(series, time, value)"
-        " ON p.series = g.series AND p.time = g.time WHERE p.time >= $4 AND p.time <= $5"
+        f"UPDATE {table} AS p SET {column} = g.value FROM {given} WHERE {there} AND {bounds} AND {differs}",  # noqa: S608 - names of ours
+        f"SELECT count(*), count(*) FILTER (WHERE {differs}) FROM {table} AS p JOIN {given} ON {there} WHERE {bounds}",  # noqa: S608 - names of ours
     )
 
 
@@ -97,18 +82,12 @@ class CitusPointWrites(CitusPointReads, PointWrites):
         return super().erase(series, start, end)
 
     def shed(self, end: int) -> int:
-        self.savepoint()
-        try:
-            with self._short_wait():
-                self._hold_series(EVERY_SERIES)
-        except Busy:
-            self.undo()
-            return 0
-        except BaseException:
-            self.undo()
-            raise
-        self.release()
-        return super().shed(end)
+        return super().shed(end) if self._unless_busy(self._hold_all) else 0
+
+    def _hold_all(self) -> bool:
+        with self._short_wait():
+            self._hold_series(EVERY_SERIES)
+        return True
 
     def _count_alone(self, names: Sequence[str]) -> int:
         self.change(DROP_PARTITIONS, (), None)
@@ -117,7 +96,7 @@ class CitusPointWrites(CitusPointReads, PointWrites):
     def _insert_fresh(self, table: str, of: PointType, batch: Batch, *, many: bool) -> int:
         count, duplicates = len(batch.times), self.partitions.duplicates
         if not many or duplicates.expected:
-            if len(self.rows(_keep_text(table, of), _arrays(batch))) < count:
+            if len(self.rows(_keep_text(table, of), arrays_of(batch))) < count:
                 raise Conflict("a point of this series and time exists already")
             return count
         try:
@@ -129,12 +108,13 @@ class CitusPointWrites(CitusPointReads, PointWrites):
             raise Raced from error
 
     def _insert_among(self, table: str, of: PointType, batch: Batch, conflict: OnConflict) -> tuple[int, int]:
-        count, duplicates, arrays = len(batch.times), self.partitions.duplicates, _arrays(batch)
+        count, duplicates, arrays = len(batch.times), self.partitions.duplicates, arrays_of(batch)
         fresh, changed = len(self.rows(_keep_text(table, of), arrays)), 0
         if conflict is OnConflict.REPLACE and fresh < count:
             parameters = [*arrays, *batch.span()]
-            changed = self.change(_replace_text(table, of), parameters, None)
-            there, differing = self.rows(_there_text(table, of), parameters)[0]
+            replace, look = _replace_texts(table, of)
+            changed = self.change(replace, parameters, None)
+            there, differing = self.rows(look, parameters)[0]
             if there < count or differing:
                 raise Raced  # one was deleted since, or changed by somebody else
         if count >= _MANY:
@@ -153,7 +133,3 @@ class CitusPointWrites(CitusPointReads, PointWrites):
                 self.change(_CLEAR, (series,), None)
             else:
                 self.change(_SET_BACK, (series, *left), None)
-
-
-def _arrays(batch: Batch) -> list[Value]:
-    return [array_in(batch.series, "q"), array_in(batch.times, "q"), array_in(batch.values, batch.code)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +14,7 @@ from iotstore_postgres._cut_whole import make_whole
 from iotstore_postgres._errors import translating
 from iotstore_postgres._options import quoted
 from iotstore_postgres._partitions import ALL, HOLD
-from iotstore_postgres._scratch import Connection, ask, connect_to, told
+from iotstore_postgres._scratch import Connection, Run, ask, connect_to, runner, told
 
 _MOST_SHARDS: Final = 1_024
 _PATIENCE: Final = "30s"
@@ -43,8 +43,6 @@ _OTHERS: Final = (
     " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
     " AND l.classid = CAST(key >> 32 & 4294967295 AS oid) AND l.objid = CAST(key & 4294967295 AS oid)"
 )
-
-Run = Callable[[str], list[tuple[Any, ...]]]
 
 
 class Wanted(NamedTuple):
@@ -82,7 +80,7 @@ def setup(settings: Settings, wanted: Wanted, *, force: bool, dry_run: bool) -> 
                     hint="copy the store to a plain one with `iotstore copy`, and set that up",
                 )
             statements: list[str] = []
-            run = _runner(connection, statements, dry_run=dry_run)
+            run = runner(connection, statements, dry_run=dry_run)
             with connection.transaction():
                 _hold(run, settings, schema, force=force)
                 summary = _distribute(connection, wanted.shards or _citus.SHARDS, run)
@@ -97,16 +95,6 @@ def _unchanged(cluster: _citus.Cluster, wanted: Wanted) -> str:
             hint="alter_distributed_table('iotstore_points', shard_count => ...) of Citus makes it another number",
         )
     return f"nothing to do: points and flows are in {cluster.shards} shards on {cluster.workers} workers"
-
-
-def _runner(connection: Connection, statements: list[str], *, dry_run: bool) -> Run:
-    """A function that runs a statement and returns its rows, or in a dry run only takes it down."""
-
-    def run(text: str) -> list[tuple[Any, ...]]:
-        statements.append(text)
-        return [] if dry_run else ask(connection, text)
-
-    return run
 
 
 def _hold(run: Run, settings: Settings, schema: str, *, force: bool) -> None:

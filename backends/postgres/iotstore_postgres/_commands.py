@@ -6,9 +6,9 @@ import argparse
 import sys
 from datetime import timedelta
 
-from iotstore.backend import ConfigurationError
-from iotstore.cli.plugins import add_store, duration, store_settings
+from iotstore.cli.plugins import duration
 from iotstore.hookspecs import hookimpl
+from iotstore_postgres._setup_command import add_setup, settings_of
 
 
 @hookimpl
@@ -16,26 +16,14 @@ def iotstore_commands(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]  # unnamed in argparse
 ) -> None:
     """Add ``timescale`` with its action ``setup``."""
-    parser = commands.add_parser(
+    setup = add_setup(
+        commands,
         "timescale",
-        help="let TimescaleDB keep the points of a PostgreSQL store",
-        description="Let TimescaleDB keep the points of a PostgreSQL store.",
+        does="let TimescaleDB keep the points of a PostgreSQL store",
+        setup_does="make the points a hypertable, without losing one",
+        how="Make the points of a store a hypertable, in one transaction. Run it again to change what is set.",
+        force="its other users wait",
     )
-
-    def show(_: argparse.Namespace) -> int:
-        parser.print_help()
-        return 2
-
-    parser.set_defaults(run=show)
-    actions = parser.add_subparsers(title="actions", metavar="ACTION")
-    setup = actions.add_parser(
-        "setup",
-        help="make the points a hypertable, without losing one",
-        description="Make the points of a store a hypertable, in one transaction. Run it again to change what is set.",
-    )
-    add_store(setup)
-    setup.add_argument("--dry-run", action="store_true", help="print every statement, and change nothing")
-    setup.add_argument("--force", action="store_true", help="also while the store is open: its other users wait")
     setup.add_argument("--chunk", type=duration, metavar="7d", help="how much time a new chunk holds (7d at first)")
     setup.add_argument(
         "--compress-after",
@@ -65,11 +53,7 @@ def _widths(text: str) -> tuple[timedelta, ...]:
 
 def run_setup(args: argparse.Namespace) -> int:
     """Set up the store, and say what was done. Exit code 1 if something that was asked for was not."""
-    backend, settings = store_settings(args)
-    if backend.name != "postgresql":
-        raise ConfigurationError(
-            f"{settings.display} is no PostgreSQL store", hint="name one by --url postgresql://user@host/database"
-        )
+    settings = settings_of(args)
     from iotstore_postgres._hypertable import Wanted, setup  # noqa: PLC0415 - the driver, which is there by now
 
     wanted = Wanted(args.chunk, args.compress_after, args.retain, args.materialize)

@@ -34,7 +34,6 @@ from iotstore_postgres._errors import DRIVER_ERRORS, translated
 from iotstore_postgres._options import quoted
 from iotstore_postgres._partitions import Partitions, is_missing_partition
 from iotstore_postgres._pool import Pool
-from iotstore_postgres._statements import columns_of, key_parameters
 from iotstore_postgres._transaction import PostgresWrite
 
 if TYPE_CHECKING:
@@ -151,15 +150,7 @@ class CutWrite(PostgresWrite):
         rows = list(by_key.values())
         left = {layout.key_of(rows[place]) for place in self.insert_many(layout, rows, OnConflict.KEEP)}
         stored = {key: Upserted(row, inserted=True) for key, row in by_key.items() if key not in left}
-        there = [key for key in by_key if key in left]
-        if there:
-            keys = key_parameters(layout, there, self._texts.dialect)
-            if len(self.changed(self._texts.lock_keys(layout), keys, layout)) < len(there):
-                return None
-            parameters = columns_of(layout, [by_key[key] for key in there])
-            for row in self.changed(self._texts.merge_rows(layout), parameters, layout):
-                stored[layout.key_of(row)] = Upserted(row, inserted=False)
-        return stored
+        return self._merge_others(layout, by_key, stored)
 
     def select(self, layout: Layout, query: Select) -> list[Row]:
         return super().select(layout, replace(query, where=self._narrowed(layout, query.where)))
@@ -196,19 +187,7 @@ class CutWrite(PostgresWrite):
     def shed_records(self, layout: Layout, end: int) -> int:
         """Drop the partitions that end by *end*; returns how many records were in them. See ``shed``."""
         cut = self._cuts.of(layout)
-        if cut is None:
-            return 0
-        self.savepoint()
-        try:
-            gone = self._shed_parts(cut, end)
-        except Busy:
-            self.undo()
-            return 0
-        except BaseException:
-            self.undo()
-            raise
-        self.release()
-        return gone
+        return 0 if cut is None else self._unless_busy(lambda: self._shed_parts(cut, end)) or 0
 
     def _shed_parts(self, cut: Cut, end: int) -> int:
         table = self._texts.dialect.table_name(cut.name)

@@ -19,9 +19,9 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from iotstore.backend import EngineError, Layout
-from iotstore_postgres._errors import DRIVER_ERRORS, translated, unconnected
+from iotstore_postgres._errors import DRIVER_ERRORS, unconnected
 from iotstore_postgres._options import quoted
-from iotstore_postgres._partitions import AHEAD, EPOCH, FIRST, LAST, PATIENCE, WIDTH, Grid
+from iotstore_postgres._partitions import AHEAD, EPOCH, FIRST, LAST, WIDTH, Grid, apart
 from iotstore_sql import Dialect
 from iotstore_sql.tables import short_name
 
@@ -165,17 +165,8 @@ class Cuts:
         """Make these partitions as far as they are missing, on a connection of its own and committed at once."""
         if self._known.get(cut.name, frozenset()).issuperset(numbers):
             return
-        with self._lock:
-            try:
-                connection = self._connect()
-            except DRIVER_ERRORS as error:
-                raise unconnected(error) from error
-            try:
-                with connection, connection.transaction():
-                    connection.execute("SELECT set_config('lock_timeout', $1, true)", (PATIENCE,))
-                    self._known[cut.name] = make_parts(asking(connection), cut, table, numbers)
-            except DRIVER_ERRORS as error:
-                raise translated(error) from error
+        with self._lock, apart(self._connect) as connection:
+            self._known[cut.name] = make_parts(asking(connection), cut, table, numbers)
 
     def ensure_ahead(self, dialect: Dialect) -> None:
         """Make the partitions of now and the next ones."""

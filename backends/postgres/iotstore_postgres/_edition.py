@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from iotstore_postgres import _policies, _summaries
 from iotstore_postgres._partitions import ALL
-from iotstore_postgres._scratch import Connection, told
+from iotstore_postgres._scratch import Connection, Run, told
 
 #: The least for policies: compress_chunk takes up what came later.
 _MINIMUM_OF_POLICIES: Final = (2, 18)
@@ -30,8 +30,6 @@ _COMPRESS: Final = (
 )
 #: Wishes that every server fulfils.
 _NOTHING: Final = (None, _policies.NEVER, ())
-
-Run = Callable[[str], list[tuple[Any, ...]]]
 
 
 class Wanted(NamedTuple):

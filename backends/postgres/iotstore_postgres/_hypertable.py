@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import psycopg
 
 from iotstore.backend import Busy, ConfigurationError, EngineError, NotAllowed, Settings
 from iotstore_postgres import _chunks, _policies, _schema, _summaries, _swap
-from iotstore_postgres._edition import OWNER, Run, Server, Wanted, left_out, numbers, set_policies, written
+from iotstore_postgres._edition import OWNER, Server, Wanted, left_out, numbers, set_policies, written
 from iotstore_postgres._errors import translating
 from iotstore_postgres._options import quoted
 from iotstore_postgres._partitions import ALL, COLUMNS, HOLD
-from iotstore_postgres._scratch import Connection, ask, connect_to, told
+from iotstore_postgres._scratch import Connection, Run, ask, connect_to, runner, told
 
 __all__ = ["CHUNK", "Done", "Wanted", "setup"]
 
@@ -69,7 +69,7 @@ def setup(settings: Settings, wanted: Wanted, *, force: bool, dry_run: bool) -> 
             ask(connection, f"SET search_path = {quoted(schema)}")
             server = _found(connection)
             statements: list[str] = []
-            run = _runner(connection, statements, dry_run=dry_run)
+            run = runner(connection, statements, dry_run=dry_run)
             with connection.transaction():
                 plain = _chunks.interval(connection) is None
                 if plain:
@@ -132,16 +132,6 @@ def _hold(run: Run, settings: Settings, schema: str, *, force: bool) -> None:
             f"{settings.display} is in use: a transaction or a snapshot holds its points",
             hint="try again when it has ended; nothing was changed",
         ) from error
-
-
-def _runner(connection: Connection, statements: list[str], *, dry_run: bool) -> Run:
-    """A function that runs a statement and returns its rows, or in a dry run only takes it down."""
-
-    def run(text: str) -> list[tuple[Any, ...]]:
-        statements.append(text)
-        return [] if dry_run else ask(connection, text)
-
-    return run
 
 
 def _change(connection: Connection, server: Server, chunk: timedelta | None, run: Run) -> str:

@@ -26,6 +26,10 @@ POSITION: Final[dict[PointType, int]] = {
     PointType.TEXT: 2,
 }
 ARRAY: Final[dict[Code, str]] = {"q": "bigint[]", "d": "double precision[]", "t": "text[]"}
+#: A batch as rows: series, times and values travel as one array each.
+GIVEN: Final[dict[PointType, str]] = {
+    of: f"unnest($1::bigint[], $2::bigint[], $3::{ARRAY[code]})" for of, (_, code) in COLUMN.items()
+}
 
 LATEST: Final = {
     of: f"SELECT time, {column} FROM iotstore_latest WHERE series = $1"  # noqa: S608 - constants only
@@ -35,14 +39,14 @@ LATEST_OF_MANY: Final = "SELECT series, time, number, whole, words FROM iotstore
 
 
 def _forward(of: PointType, conflict: OnConflict) -> str:
-    column, code = COLUMN[of]
+    column, _ = COLUMN[of]
     # A row whose guard says no stays locked too: nobody sets it back before this transaction is over.
     guard = "l.time < excluded.time"
     if conflict is OnConflict.REPLACE:
         guard += f" OR (l.time = excluded.time AND l.{column} IS DISTINCT FROM excluded.{column})"
     return (
         f"INSERT INTO iotstore_latest AS l (series, time, {column})"  # noqa: S608 - constants only
-        f" SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::{ARRAY[code]})"
+        f" SELECT * FROM {GIVEN[of]}"
         f" ON CONFLICT (series) DO UPDATE SET time = excluded.time, {column} = excluded.{column} WHERE {guard}"
     )
 

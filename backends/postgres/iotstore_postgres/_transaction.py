@@ -204,6 +204,12 @@ class PostgresWrite(PointWrites, Session, SqlWrites):
         """
         text, parameters = self._texts.insert_rows(layout), columns_of(layout, list(by_key.values()))
         stored = {key: Upserted(by_key[key], inserted=True) for key in self.changed(text, parameters, layout)}
+        return self._merge_others(layout, by_key, stored)
+
+    def _merge_others(
+        self, layout: Layout, by_key: Mapping[Key, Row], stored: dict[Key, Upserted]
+    ) -> dict[Key, Upserted] | None:
+        """Merge those that were not inserted, and add them to *stored*; None if one of them is gone."""
         there = [key for key in by_key if key not in stored]
         if there:
             keys = key_parameters(layout, there, self._texts.dialect)

@@ -251,16 +251,16 @@ class PostgresBackend(Backend):
 
     def describe(self) -> Mapping[str, str]:
         """What is open, and how."""
-        tuning, pool = self._tuning, self._pool.statistics()
+        tuning, pool, cluster = self._tuning, self._pool.statistics(), self._cluster
         return {
-            "engine": self._server.version,
+            "engine": self._server.version + ("" if cluster is None else f", {cluster.engine}"),
             "place": self._settings.display,
             "name": f"{self._server.database}.{tuning.schema}",
             "database": self._server.database,
             "schema": tuning.schema,
             "role": self._server.role,
             "durability": f"{self.durability.value} (synchronous_commit {self._server.synchronous_commit})",
-            "cluster": "none" if self._cluster is None else self._cluster.described,
+            "cluster": "none" if cluster is None else cluster.described,
             "access": "read-only" if tuning.read_only else "read and write",
             "connections": f"{pool.open} of {pool.size} open, {pool.lent} in use",
             "pool_timeout": f"{tuning.pool_timeout:g} s",
@@ -276,6 +276,10 @@ class PostgresBackend(Backend):
             if self._cluster is not None:
                 checks.append(_citus_admin.health(session, self._cluster))
             return [*_admin.health(session), *checks]
+
+    def metrics(self) -> Mapping[str, float]:
+        """The pool's connections and what became of calls that wanted one; snapshots that are open."""
+        return {**self._pool.statistics().metrics(), "snapshots_open": float(self._watch.watched)}
 
     def verify(self) -> list[Check]:
         """Every table and index is read and every reference checked, however long that takes."""
@@ -352,7 +356,9 @@ def _checked_server(link: Link, tuning: Tuning) -> Server:
     ((standby, read_only, database, encoding, sync, path, timescale),) = link.execute(
         "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_database()::text,"
         " current_setting('server_encoding'), current_setting('synchronous_commit'), current_setting('search_path'),"
-        " (SELECT ', TimescaleDB ' || extversion || ' (' || current_setting('timescaledb.license', true) || ')'"
+        " (SELECT ', TimescaleDB ' || extversion || ' (' || current_setting('timescaledb.license', true) || ')' ||"
+        " CASE WHEN (SELECT relkind FROM pg_catalog.pg_class WHERE oid = to_regclass('iotstore_points')) = 'r'"
+        " THEN ', points in a hypertable' ELSE '' END"
         " FROM pg_catalog.pg_extension WHERE extname = 'timescaledb')",
         (),
     ).fetchall()

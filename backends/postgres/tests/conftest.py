@@ -1,4 +1,4 @@
-"""A server for all tests, a schema for each, layouts made by hand, and stores that are closed when a test ends."""
+"""A server for all tests, a schema for each, and stores that are closed when a test ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from iotstore._config import Configuration, settings_for, settle_options
 from iotstore._urls import parse_url
-from iotstore.backend import Column, CreateLayout, Index, Layout, Merge, OnDelete, Reference, Settings, Type
+from iotstore.backend import CreateLayout, Layout, Settings
 from iotstore_conformance.servers import server_url
 from iotstore_postgres._options import OPTIONS
 from iotstore_postgres.store import PostgresBackend
@@ -26,9 +26,9 @@ def url() -> str:
     return server_url()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def admin(url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection beside the stores, to look at what they did."""
+    """A connection beside the stores, to look at what they did. Some modules have a server of their own."""
     with psycopg.connect(url, autocommit=True) as connection:
         yield connection
 
@@ -52,6 +52,12 @@ def schema(admin: psycopg.Connection[Any]) -> Iterator[str]:
     # A statement whose client gave up goes on for a while.
     admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = %s", [name])
     admin.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE'.encode())
+
+
+@pytest.fixture
+def place(url: str, schema: str) -> str:
+    """The URL of the test's own store."""
+    return f"{url}{'&' if '?' in url else '?'}schema={schema}&application_name={schema}"
 
 
 @pytest.fixture(scope="session")
@@ -90,55 +96,6 @@ def connect(settings: Callable[..., Settings]) -> Iterator[Open]:
     yield make
     for backend in opened:
         backend.close()
-
-
-@pytest.fixture
-def devices() -> Layout:
-    """Every column type and merge rule, with a version."""
-    return Layout(
-        "devices",
-        (
-            Column("key", Type.TEXT, max_length=100),
-            Column("name", Type.TEXT, nullable=True, max_length=200),
-            Column("on", Type.BOOL),
-            Column("score", Type.REAL, nullable=True, merge=Merge.MAX),
-            Column("first", Type.TIME, nullable=True, merge=Merge.MIN),
-            Column("size", Type.INT, nullable=True, merge=Merge.COALESCE),
-            Column("raw", Type.BYTES, nullable=True, merge=Merge.KEEP),
-            Column("tags", Type.TEXTSET, nullable=True),
-            Column("version", Type.INT),
-        ),
-        ("key",),
-        (Index(("name", "key")), Index(("raw",), unique=True)),
-        version="version",
-    )
-
-
-@pytest.fixture
-def flows() -> Layout:
-    """A number as its key, and a reference."""
-    return Layout(
-        "flows",
-        (
-            Column("id", Type.INT),
-            Column("device", Type.TEXT, nullable=True),
-            Column("at", Type.TIME),
-            Column("bytes", Type.INT, nullable=True),
-        ),
-        ("id",),
-        (Index(("device", "at", "id")), Index(("at", "id"))),
-        (Reference("device", "devices", OnDelete.CASCADE),),
-    )
-
-
-@pytest.fixture
-def members() -> Layout:
-    """A key of two columns, in another order than the columns, of short rows."""
-    return Layout(
-        "members",
-        (Column("since", Type.REAL), Column("device", Type.TEXT, max_length=100), Column("part", Type.REAL)),
-        ("part", "device"),
-    )
 
 
 @pytest.fixture

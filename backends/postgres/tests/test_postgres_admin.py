@@ -183,6 +183,16 @@ def test_health_looks_at_server_tables_and_pool(backend: PostgresBackend) -> Non
     assert all(check.detail for check in checks)
 
 
+def test_metrics_count_what_the_pool_does(backend: PostgresBackend) -> None:
+    before = backend.metrics()
+    with backend.snapshot():
+        inside = backend.metrics()
+    assert (inside["pool_lent"], inside["snapshots_open"]) == (before["pool_lent"] + 1, 1.0)
+    assert backend.metrics()["pool_lent"] == before["pool_lent"]
+    totals = {name for name in before if name.endswith("_total")}
+    assert totals == {f"pool_{name}_total" for name in ("connected", "waits", "timeouts", "lost", "retried")}
+
+
 def test_health_asks_few_questions(backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     kind = type(backend.read())

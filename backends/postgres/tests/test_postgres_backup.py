@@ -24,6 +24,8 @@ from iotstore_postgres import _swap, _tools
 from iotstore_postgres._options import quoted
 from iotstore_postgres.store import PostgresBackend
 
+pytestmark = pytest.mark.once
+
 Make = Callable[..., Settings]
 Open = Callable[..., PostgresBackend]
 Ask = Callable[..., list[tuple[Any, ...]]]

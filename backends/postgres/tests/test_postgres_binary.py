@@ -56,10 +56,13 @@ def test_copy_reads_rows_as_they_were_packed(connection: Any, code: Any) -> None
 
 
 @pytest.mark.parametrize(("code", "send"), [("q", "int8send"), ("d", "float8send")])
-def test_a_column_that_the_server_packs_is_unpacked(connection: Any, code: Any, send: str) -> None:
-    text = f"SELECT string_agg({send}(v), ''::bytea) FROM unnest($1::{NAMES[code]}[]) AS v"
-    (data,) = connection.cursor(binary=True).execute(text, [array_in(NUMBERS[code], code)]).fetchone()
-    assert unpacked(data, code).tolist() == NUMBERS[code]
+def test_times_and_values_that_the_server_packs_are_unpacked(connection: Any, code: Any, send: str) -> None:
+    values = NUMBERS[code]
+    rows = f"unnest($1::bigint[], $2::{NAMES[code]}[]) AS p(t, v)"
+    text = f"SELECT string_agg(int8send(t) || {send}(v), NULL) FROM {rows}"
+    given = [array_in(TIMES, "q"), array_in(values, code)]
+    (data,) = connection.cursor(binary=True).execute(text, given).fetchone()
+    assert [column.tolist() for column in unpacked(data, code)] == [TIMES, values]
 
 
 def test_a_value_that_is_no_integer_is_never_packed_as_one() -> None:

@@ -34,12 +34,6 @@ Ask = Callable[..., list[tuple[Any, ...]]]
 
 
 @pytest.fixture
-def place(url: str, schema: str) -> str:
-    """The URL of the test's own store."""
-    return f"{url}{'&' if '?' in url else '?'}schema={schema}&application_name={schema}"
-
-
-@pytest.fixture
 def store(place: str) -> Iterator[Store]:
     """A plain store, open."""
     with iotstore.open(place) as opened:

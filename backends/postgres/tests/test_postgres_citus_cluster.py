@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,18 +54,6 @@ def url() -> str:
     if found is None or found[0] < 2:
         raise pytest.UsageError(f"the cluster that IOTSTORE_TEST_CITUS names has {found} workers, and 2 are needed")
     return named
-
-
-@pytest.fixture(scope="module")
-def admin(url: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(url, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
-def place(url: str, schema: str) -> str:
-    """The URL of the test's own store."""
-    return f"{url}{'&' if '?' in url else '?'}schema={schema}&application_name={schema}"
 
 
 def fill(store: Store) -> None:

@@ -26,11 +26,6 @@ FLOWS = CONNECTIONS.layout
 
 
 @pytest.fixture
-def place(url: str, schema: str) -> str:
-    return f"{url}?schema={schema}&application_name={schema}"
-
-
-@pytest.fixture
 def store(place: str) -> Iterator[Store]:
     with iotstore.open(place, clock=ManualClock(NOW)) as opened:
         opened.devices.put(Device(key="d"))

@@ -160,7 +160,8 @@ def test_of_several_hosts_the_first_one_that_answers_and_takes_writes_is_used(
     chosen = settings(connect_timeout=2)
     backend = PostgresBackend.connect(chosen._replace(hosts=(("127.0.0.1", 1), *chosen.hosts)))
     with backend.write() as session:
-        session.reserve("n", 1)
+        assert session.reserve("n", 1) == 1
+        assert session._connection.info.port == chosen.hosts[0][1]
     backend.close()
 
 

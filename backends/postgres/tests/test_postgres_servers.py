@@ -29,9 +29,10 @@ from iotstore import (
     Unreachable,
 )
 from iotstore_conformance.servers import Server, replica_set
-from iotstore_conformance.servers._containers import USER, ContainerPostgres, address, docker_errors, image, run
+from iotstore_conformance.servers._containers import USER, ContainerPostgres, address, image, run
 from iotstore_conformance.servers._embedded import EmbeddedPostgres
 from iotstore_conformance.servers._leftovers import keep
+from iotstore_conformance.servers._own_container import docker_errors
 
 if TYPE_CHECKING:
     from iotstore_conformance.servers._replica import ReplicaSet

@@ -9,7 +9,7 @@ import os
 import random
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,18 +49,6 @@ def url() -> str:
     if found != ("timescale",):
         raise pytest.UsageError(f"the server that IOTSTORE_TEST_TIMESCALE names has the licence {found}")
     return named
-
-
-@pytest.fixture(scope="module")
-def admin(url: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(url, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
-def place(url: str, schema: str) -> str:
-    """The URL of the test's own store."""
-    return f"{url}{'&' if '?' in url else '?'}schema={schema}&application_name={schema}"
 
 
 @pytest.fixture

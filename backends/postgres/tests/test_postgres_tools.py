@@ -49,7 +49,7 @@ def test_the_nearest_version_that_is_not_older_than_the_server_is_taken_with_its
     wanted = make("pg_dump", "17.10")
 
     assert tool_for("pg_dump", Version(17, 4)) == Tool(Version(17, 10), wanted)
-    assert tool_for("pg_dump", Version(16, 0)).version == (17, 10)
+    assert tool_for("pg_dump", Version(15, 0)).version == (15, 9)
     assert tool_for("pg_dump", Version(18, 6)).version == (18, 1)
     assert [tool.version.major for tool in tools("pg_dump")] == [15, 17, 17, 18]
 
@@ -59,6 +59,16 @@ def test_programs_that_are_too_old_are_named_with_both_versions_and_what_to_do(m
     message = rf"{old} is version 15\.9, too old for a server of version 18\.6; install .* a portable backup needs none"
     with pytest.raises(BackupError, match=message):
         tool_for("pg_dump", Version(18, 6))
+
+
+def test_programs_that_an_old_server_does_not_understand_are_named_with_what_to_install(make: Make) -> None:
+    make("pg_restore", "15.9")
+    make("pg_restore", "17.2")
+    new = make("pg_restore", "18.1")
+    message = rf"{new} is version 18\.1, and tells a server of version 16\.2 of a setting .*postgresql-client-16"
+    with pytest.raises(BackupError, match=message):
+        tool_for("pg_restore", Version(16, 2))
+    assert tool_for("pg_restore", Version(17, 0)).version == (17, 2)
 
 
 def test_missing_programs_are_named_with_the_version_and_what_to_do(make: Make) -> None:
@@ -162,22 +172,22 @@ _NEWER = "echo 'pg_restore: error: unsupported version (1.16) in file header' >&
 
 
 def test_an_archive_of_a_newer_program_is_read_by_a_program_that_can(make: Make, tmp_path: Path) -> None:
-    make("pg_restore", "16.2", _NEWER)
-    can = make("pg_restore", "17.1", _lists(12))
-    archive = opened(tmp_path / "x.dump", Version(16, 1))
+    make("pg_restore", "17.2", _NEWER)
+    can = make("pg_restore", "18.1", _lists(12))
+    archive = opened(tmp_path / "x.dump", Version(17, 1))
     assert (archive.tool.path, archive.entries, archive.hypertables) == (can, 12, False)
 
 
 def test_an_archive_that_no_program_here_can_read_is_refused_with_the_version_that_is_here(
     make: Make, tmp_path: Path
 ) -> None:
-    make("pg_restore", "16.2", _NEWER)
-    with pytest.raises(BackupError, match=r"x\.dump was written by a newer pg_dump than .*, version 16\.2, can read"):
-        opened(tmp_path / "x.dump", Version(16, 1))
+    make("pg_restore", "17.2", _NEWER)
+    with pytest.raises(BackupError, match=r"x\.dump was written by a newer pg_dump than .*, version 17\.2, can read"):
+        opened(tmp_path / "x.dump", Version(17, 1))
 
 
 @pytest.mark.parametrize("body", [NOT_A_LIST, "echo something else"])
 def test_what_is_no_archive_is_refused_by_name(make: Make, tmp_path: Path, body: str) -> None:
     make("pg_restore", "18.1", body)
     with pytest.raises(BackupError, match=r"x\.dump is no archive that pg_restore can read; use another backup"):
-        opened(tmp_path / "x.dump", Version(16, 1))
+        opened(tmp_path / "x.dump", Version(17, 1))
