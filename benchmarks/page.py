@@ -123,6 +123,13 @@ def _table(run: Run) -> Iterator[str]:
         ]
         yield f"| {' | '.join(cells)} |"
     yield ""
+    missed = [result for result in run.results if result.met is False]
+    if missed:
+        said = (
+            f"{by_name(run.backend)[one.name].title} ({figure_text(one.measure, one.figure)}, bar {bar_text(one)})"
+            for one in missed
+        )
+        yield f"**Missed in this run:** {'; '.join(said)}.\n"
 
 
 def _losses(run: Run) -> Iterator[str]:

@@ -8,34 +8,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from instead import plot
-from instead.comparison import INGEST, QUESTIONS
+from instead import growth, parts, plot
+from instead.reasons import reason
 
-_ENGINES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-_TITLES: Final = {"ingest": INGEST, **{name: words for name, (words, _) in QUESTIONS.items()}}
-_LOST: Final = {
-    "DuckDB": "DuckDB keeps each column together and computes over many values at once, which is what an aggregate over"
-    " much data wants; a library on a row store will not catch up with it there.",
-    "sqlite-utils": "sqlite-utils gives back dictionaries of what the driver said; the library gives back whole records"
-    " with all their fields, checked types and times in UTC.",
-    "peewee": "peewee's table has the columns that are asked for and no more; the library reads whole records.",
-    "SQLAlchemy ORM": "SQLAlchemy's table has the columns that are asked for and no more.",
-    "Django ORM": "Django's table has the columns that are asked for and no more.",
-    "pandas to_sql": "pandas works on the whole frame at once.",
-}
+ENGINES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "neo4j": "Neo4j"}
 _HEAD: Final = """\
 <!-- Written by `python benchmarks/contenders.py --page` from `benchmarks/results/instead/`. Do not edit. -->
 
 # Compared with what you would pick instead
 
-The same work with iotstore and with general-purpose libraries: each as its own documentation recommends it, with the
-same guarantees (a batch is one transaction, points that are there already are left out, WAL and `synchronous=NORMAL`
-on SQLite, the server's settings on PostgreSQL), and checked to hold the same rows and to give the same answers.
+The same work with iotstore, with the driver alone by hand, and with general-purpose libraries: each as its own
+documentation recommends it, with the same guarantees (a batch is one transaction, points that are there already are
+left out, WAL and `synchronous=NORMAL` on SQLite, the server's settings on PostgreSQL and Neo4j), and checked to hold
+the same rows and to give the same answers. By hand means tables that are made for exactly these questions.
 
 A figure says how many times as long the other one takes as iotstore does: the median over all turns of the ratio
 within a turn, with the quartiles. They take turns, and who begins changes; time in which the process waited for a
-processor is taken off. Under 1.0x iotstore loses, and the reason stands below. What the library costs over the bare
-driver is on the [performance page](performance.md).
+processor is taken off, but for that of a server and of several threads. Under 1.00x iotstore loses, and the reason
+stands below. What the library costs over the bare driver on its very own tables is on the
+[performance page](performance.md).
 """
 
 
@@ -52,69 +43,98 @@ def ratios(found: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Any]
     return result
 
 
+def runs_of(results: Path) -> list[dict[str, Any]]:
+    """What the result files hold, engine by engine."""
+    paths = [results / f"{name}.json" for name in ENGINES]
+    return [json.loads(path.read_text("utf-8")) for path in paths if path.exists()]
+
+
 def write(results: Path, docs: Path, *, check: bool) -> int:
     """Write page and plots, or with *check* say by the exit code whether they are there as they would be written."""
-    runs = [
-        json.loads((results / f"{name}.json").read_text("utf-8"))
-        for name in _ENGINES
-        if (results / f"{name}.json").exists()
-    ]
-    files = {docs / "comparison.md": "".join(_page(runs))}
+    runs, grown = runs_of(results), growth.runs_of(results)
+    files = {docs / "comparison.md": "".join(_page(runs, grown))}
     for run in runs:
-        files[docs / f"comparison-{run['backend']}.svg"] = plot.svg(_bars(run), _ENGINES[run["backend"]])
-    stale = [path for path, text in files.items() if not path.exists() or path.read_text("utf-8") != text]
+        for part, rows in parts.divided(run["results"]).items():
+            title = f"{part.title} on {ENGINES[run['backend']]}"
+            files[docs / f"comparison-{run['backend']}-{part.name}.svg"] = plot.svg(_bars(rows), title)
+    known = {*docs.glob("comparison*.svg"), *files}
+    stale = [path for path in known if not path.exists() or path.read_text("utf-8") != files.get(path)]
     if check:
-        for path in stale:
+        for path in sorted(stale):
             print(f"{path.name} is not what the result files give; run: python benchmarks/contenders.py --page")
         return 1 if stale else 0
     for path in stale:
-        path.write_text(files[path], "utf-8")
+        if path in files:
+            path.write_text(files[path], "utf-8")
+        else:
+            path.unlink()
     return 0
 
 
-def _bars(run: Mapping[str, Any]) -> list[plot.Group]:
+def _bars(rows: Mapping[str, Any]) -> list[plot.Group]:
     return [
-        plot.Group(_TITLES[name], [plot.Bar(other, one["ratio"]) for other, one in row["others"].items()])
-        for name, row in run["results"].items()
+        plot.Group(parts.TITLES[name], [plot.Bar(other, one["ratio"]) for other, one in row["others"].items()])
+        for name, row in rows.items()
     ]
 
 
-def _page(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _page(runs: Sequence[Mapping[str, Any]], grown: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield _HEAD
     for run in runs:
-        engine = _ENGINES[run["backend"]]
-        sizes, machine = run["sizes"], run["machine"]
-        others = list(run["results"]["ingest"]["others"])
-        yield f"\n## {engine}\n\n"
-        yield f"{sizes['batch'] * sizes['batches']:,} points of 60 series in batches of {sizes['batch']:,}, 20 devices,"
-        yield f" {sizes['alerts']:,} alerts. Measured on {machine['system']} with {machine['cores']} cores; "
-        yield ", ".join(f"{name} {version}" for name, version in run["versions"].items())
-        yield f".\n\n```console\n$ {run['command']} --json benchmarks/results/instead/{run['backend']}.json\n```\n\n"
-        yield f"![How many times as long the others take on {engine}](comparison-{run['backend']}.svg)\n\n"
-        yield f"| work | iotstore | {' | '.join(others)} |\n|---|---|{'---|' * len(others)}\n"
-        for name, row in run["results"].items():
-            cells = [_cell(row["others"][other]) for other in others]
-            per = " per point" if name == "ingest" else ""
-            yield f"| {_TITLES[name]} | {_microseconds(row['microseconds'])}{per} | {' | '.join(cells)} |\n"
+        engine = ENGINES[run["backend"]]
+        yield f"\n## {engine}\n\n{parts.described(run)} {measured_on(run)}\n"
+        yield f"\n```console\n$ {run['command']} --json benchmarks/results/instead/{run['backend']}.json\n```\n"
+        for part, rows in parts.divided(run["results"]).items():
+            yield (
+                f"\n### {part.title} on {engine}\n\n{part.says}\n\n"
+                if part.says
+                else f"\n### {part.title} on {engine}\n\n"
+            )
+            yield f"![{part.title} on {engine}](comparison-{run['backend']}-{part.name}.svg)\n\n"
+            yield from _table(rows)
         lost = list(_lost(run))
         if lost:
-            yield f"\nWhere it loses on {engine}, and why:\n\n" + "".join(lost)
+            yield f"\n### Where it loses on {engine}, and why\n\n" + "".join(lost)
+        if run["backend"] in grown:
+            yield from growth.section(grown[run["backend"]], engine)
 
 
-def _cell(one: Mapping[str, float]) -> str:
-    return f"**{_times(one['ratio'])}** ({_times(one['low'])} to {_times(one['high'])})"
+def measured_on(run: Mapping[str, Any]) -> str:
+    """Machine and versions in a sentence."""
+    machine, versions = run["machine"], (f"{name} {version}" for name, version in run["versions"].items() if version)
+    return f"Measured on {machine['system']} with {machine['cores']} cores; {', '.join(versions)}."
 
 
-def _times(ratio: float) -> str:
-    return f"{ratio:.2f}x" if ratio < 10 else f"{ratio:.0f}x"
+def _table(rows: Mapping[str, Any]) -> Iterator[str]:
+    others = list(dict.fromkeys(other for row in rows.values() for other in row["others"]))
+    yield f"| work | iotstore | {' | '.join(others)} |\n|---|---|{'---|' * len(others)}\n"
+    for name, row in rows.items():
+        cells = [_cell(row["others"].get(other)) for other in others]
+        yield f"| {parts.TITLES[name]} | {microseconds(row['microseconds'])}{parts.UNITS.get(name, '')}"
+        yield f" | {' | '.join(cells)} |\n"
 
 
-def _microseconds(value: float) -> str:
+def _cell(one: Mapping[str, float] | None) -> str:
+    return "—" if one is None else f"**{times(one['ratio'])}** ({times(one['low'])} to {times(one['high'])})"
+
+
+def times(ratio: float) -> str:
+    """A ratio as a person reads it."""
+    return f"{ratio:.3f}x" if ratio < 0.1 else f"{ratio:.2f}x" if ratio < 10 else f"{ratio:.0f}x"
+
+
+def microseconds(value: float) -> str:
+    """A time as a person reads it."""
     return f"{value:.3g} µs" if value < 1000 else f"{value / 1000:.3g} ms"
 
 
 def _lost(run: Mapping[str, Any]) -> Iterator[str]:
-    for name, row in run["results"].items():
-        for other, one in row["others"].items():
-            if one["ratio"] < 1:
-                yield f"* **{_TITLES[name]}**, {other} takes {_times(one['ratio'])} of the time: {_LOST[other]}\n"
+    lost: dict[str, list[str]] = {}
+    for part, rows in parts.divided(run["results"]).items():
+        for name, row in rows.items():
+            for other, one in row["others"].items():
+                if one["ratio"] < 1:
+                    said = f"{parts.TITLES[name]} ({times(one['ratio'])})"
+                    lost.setdefault(f"**{other}**: {{}}. {reason(part.name, name, other)}", []).append(said)
+    for text, works in lost.items():
+        yield f"* {text.format('; '.join(works))}\n"

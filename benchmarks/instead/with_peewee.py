@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 import peewee
 
-from instead.contender import ALERT, AlertRead, Contender, Hour, Reading
-from iotstore import Alert, Device, Point
+from instead.contender import (
+    ALERT,
+    ALERTS_BY,
+    FLOW,
+    GROUPS,
+    AlertRead,
+    Contender,
+    Hour,
+    Listed,
+    Read,
+    Reading,
+    flow_values,
+)
+from iotstore import Alert, Connection, Device, Point
 
 #: So many rows stay below SQLite's limit of variables: four of them each.
 _CHUNK = 5_000
@@ -49,6 +62,7 @@ class WithPeewee(Contender):
     needs: ClassVar[tuple[str, ...]] = ("peewee",)
 
     def __init__(self, url: str) -> None:
+        super().__init__(url)
         self._database = _database(url)
         self._database.connect()
         self._sqlite = url.startswith("sqlite:")
@@ -79,6 +93,24 @@ class WithPeewee(Contender):
             resolved_by = peewee.TextField(null=True)
             resolved_at = _Utc(null=True)
 
+        class FlowRow(peewee.Model):
+            device = peewee.ForeignKeyField(DeviceRow, index=False)
+            time = _Utc(index=True)
+            destination = peewee.TextField(null=True)
+            port = peewee.IntegerField(null=True)
+            protocol = peewee.TextField(null=True)
+            service = peewee.TextField(null=True)
+            state = peewee.TextField(null=True)
+            bytes_sent = peewee.BigIntegerField()
+            bytes_received = peewee.BigIntegerField()
+            packets_sent = peewee.BigIntegerField()
+            packets_received = peewee.BigIntegerField()
+            duration = peewee.DoubleField(null=True)
+            processed = peewee.BooleanField()
+
+            class Meta:
+                indexes = ((("device", "time"), False),)
+
         class ReadingRow(peewee.Model):
             device = peewee.ForeignKeyField(DeviceRow, index=False)
             metric = peewee.CharField(120)
@@ -89,14 +121,16 @@ class WithPeewee(Contender):
                 primary_key = peewee.CompositeKey("device", "metric", "time")
                 indexes = ((("metric", "device", "time"), False),)
 
-        self._models: Any = (DeviceRow, AlertRow, ReadingRow)
+        self._models: Any = (DeviceRow, AlertRow, FlowRow, ReadingRow)
         self._devices: Any
         self._alerts: Any
+        self._flows: Any
         self._readings: Any
-        self._devices, self._alerts, self._readings = self._models
+        self._devices, self._alerts, self._flows, self._readings = self._models
+        self._listed: Any = {"devices": DeviceRow, "alerts": AlertRow, "flows": FlowRow}
         self._database.bind(self._models)
 
-    def fill(self, devices: Sequence[Device], alerts: Sequence[Alert]) -> None:
+    def fill(self, devices: Sequence[Device], alerts: Sequence[Alert], flows: Sequence[Connection]) -> None:
         """Rows as dictionaries."""
         self._database.create_tables(self._models)
         names = list(self._devices._meta.fields)
@@ -106,10 +140,19 @@ class WithPeewee(Contender):
             fields = [getattr(self._alerts, name) for name in ALERT]
             for chunk in peewee.chunked(rows, _CHUNK // 5):
                 self._alerts.insert_many(chunk, fields=fields).execute()
+            fields = [getattr(self._flows, name) for name in FLOW]
+            for chunk in peewee.chunked(map(flow_values, flows), _CHUNK // 5):
+                self._flows.insert_many(chunk, fields=fields).execute()
 
     def ingest(self, points: Sequence[Point]) -> None:
         """Rows as tuples, in chunks."""
-        rows = [(point.device, point.metric, point.time, point.value) for point in points]
+        self._keep([(point.device, point.metric, point.time, point.value) for point in points])
+
+    def columns(self, device: str, metric: str, times: Sequence[datetime], values: Sequence[float]) -> None:
+        """The same."""
+        self._keep([(device, metric, time, value) for time, value in zip(times, values, strict=True)])
+
+    def _keep(self, rows: list[tuple[Any, ...]]) -> None:
         model = self._readings
         fields = [model.device, model.metric, model.time, model.value]
         with self._database.atomic():
@@ -120,6 +163,11 @@ class WithPeewee(Contender):
         """One model."""
         name: str | None = self._devices.get_by_id(key).name
         return name
+
+    def devices(self, after: str, count: int) -> list[str]:
+        """Models in order of key."""
+        model = self._devices
+        return [row.key for row in model.select().where(model.key > after).order_by(model.key).limit(count)]
 
     def last(self, device: str, metric: str, count: int) -> list[Reading]:
         """Models in order of time."""
@@ -144,7 +192,7 @@ class WithPeewee(Contender):
     def hourly(self, device: str | None, metric: str, start: datetime, end: datetime) -> list[Hour]:
         """Grouped by the hour that the engine makes of the time."""
         model, fn = self._readings, peewee.fn
-        hour = fn.strftime("%Y-%m-%d %H:00:00", model.time) if self._sqlite else fn.date_trunc("hour", model.time)
+        hour = self._cut("hour", model)
         measures = (fn.AVG(model.value), fn.MIN(model.value), fn.MAX(model.value))
         query = model.select(model.device, hour.alias("hour"), *measures)
         query = query.where((model.metric == metric) & (model.time >= start) & (model.time < end))
@@ -159,6 +207,78 @@ class WithPeewee(Contender):
         query = model.select().where(model.time < before).order_by(model.time.desc()).limit(count)
         return [AlertRead(row.title, row.time, row.acknowledged_at, row.metadata) for row in query]
 
+    @contextmanager
+    def one_state(self) -> Iterator[None]:
+        """An atomic block; on PostgreSQL it reads repeatably."""
+        with self._database.atomic():
+            if not self._sqlite:
+                self._database.execute_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+
+    def newest(self, of: Listed, since: datetime | None, count: int | None, *, only_open: bool = False) -> list[Read]:
+        """Models in order of time."""
+        model = self._listed[of]
+        time = model.last_seen if of == "devices" else model.time
+        query = model.select().order_by(time.desc(), *([model.key.desc()] if of == "devices" else [])).limit(count)
+        if since is not None:
+            query = query.where(time >= since)
+        if only_open:
+            query = query.where(model.status == "open")
+        if of == "devices":
+            return [Read(row.key, row.last_seen) for row in query]
+        return [Read(row.title if of == "alerts" else row.destination, row.time, row.device_id) for row in query]
+
+    def grouped(self, by: str, start: datetime, end: datetime) -> list[tuple[Any, ...]]:
+        """Tuples of keys, counts and sums."""
+        model, fn = self._alerts if by in ALERTS_BY else self._flows, peewee.fn
+        keys = [self._cut(key, model).alias(f"k{at}") for at, key in enumerate(GROUPS[by])]
+        sums = [] if by in ALERTS_BY else [fn.SUM(model.bytes_sent), fn.SUM(model.bytes_received)]
+        query = model.select(*keys, fn.COUNT(peewee.SQL("*")), *sums)
+        query = query.where((model.time >= start) & (model.time < end))
+        query = query.group_by(*(peewee.SQL(f"k{at}") for at in range(len(keys))))
+        times = GROUPS[by][0] in ("hour", "day")
+        return [
+            (_hour(row[0]) if times else row[0], *row[1 : len(keys)], *map(int, row[len(keys) :]))
+            for row in query.tuples()
+        ]
+
+    def _cut(self, key: str, model: Any) -> Any:
+        """A column, or what is cut off one."""
+        fn = peewee.fn
+        if key == "tenth":
+            return (model.score * 10).cast("integer") if self._sqlite else fn.floor(model.score * 10).cast("integer")
+        if key not in ("hour", "day", "hour of day"):
+            return getattr(model, key)
+        if not self._sqlite:
+            return (
+                fn.date_part("hour", model.time).cast("integer")
+                if key == "hour of day"
+                else fn.date_trunc(key, model.time)
+            )
+        formats = {"hour": "%Y-%m-%d %H:00:00", "day": "%Y-%m-%d 00:00:00", "hour of day": "%H"}
+        found = fn.strftime(formats[key], model.time)
+        return found.cast("integer") if key == "hour of day" else found
+
+    def names(self, keys: Sequence[str]) -> dict[str, str | None]:
+        """Two columns."""
+        model = self._devices
+        return dict(model.select(model.key, model.name).where(model.key.in_(keys)).tuples())
+
+    def total(self, of: Listed) -> int:
+        """All rows of a table."""
+        return int(self._listed[of].select().count())
+
+    def room(self) -> int:
+        """As the engine says."""
+        sql = "SELECT pg_database_size(current_database())"
+        if self._sqlite:
+            sql = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+        return int(self._database.execute_sql(sql).fetchone()[0])
+
+    def left_thread(self) -> None:
+        """Each thread has its connection."""
+        self._database.close()
+
     def count(self) -> int:
         """All rows."""
         return int(self._readings.select().count())
@@ -171,7 +291,7 @@ class WithPeewee(Contender):
 def _database(url: str) -> Any:
     if url.startswith("sqlite:"):
         pragmas = {"foreign_keys": 1, "journal_mode": "wal", "synchronous": "normal"}
-        return peewee.SqliteDatabase(url.removeprefix("sqlite:///"), pragmas=pragmas)
+        return peewee.SqliteDatabase(url.removeprefix("sqlite:///"), pragmas=pragmas, timeout=30)
     parts = urlsplit(url)
     return peewee.PostgresqlDatabase(
         parts.path[1:],

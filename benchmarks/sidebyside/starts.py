@@ -50,6 +50,11 @@ def run(program: str, *arguments: str) -> tuple[str, float]:
     return done.stdout, (took - int(done.stderr or 0) / 1e9) * 1000
 
 
+def seconds_to_import(modules: str) -> float:
+    """How long a fresh interpreter takes to import some modules, its own start left out."""
+    return float(run(_TIMED.format(modules=modules))[0])
+
+
 def _processes(library: Sequence[str], by_hand: Sequence[str], rounds: int) -> list[Pair]:
     """Milliseconds of whole processes, in turns; the first turn brings the files into memory and does not count."""
     pairs: list[Pair] = []
@@ -65,8 +70,7 @@ def imports(_: Engine, sizes: Sizes) -> Measured:
     pairs: list[Pair] = []
     for _turn in range(sizes.starts + 1):
         library, by_hand = (
-            float(run(_TIMED.format(modules=modules))[0]) * 1000
-            for modules in ("iotstore", "sqlite3, json, datetime, dataclasses")
+            seconds_to_import(modules) * 1000 for modules in ("iotstore", "sqlite3, json, datetime, dataclasses")
         )
         pairs.append(Pair(library, by_hand))
     found = run(_DRIVERS)[0].split()

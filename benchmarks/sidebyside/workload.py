@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count as without_end
 from random import Random
 from typing import Final
 
@@ -27,6 +28,8 @@ _LATE: Final = 0.01  # of the points come a second time, or after newer ones
 _SEVERITIES: Final[tuple[Severity, ...]] = ("info", "low", "medium", "high", "critical")
 _STATUSES: Final[tuple[AlertStatus, ...]] = ("open", "acknowledged", "resolved")
 _PROTOCOLS: Final = (("tcp", "https", 443), ("udp", "dns", 53), ("tcp", "mqtt", 1883), ("udp", "ntp", 123))
+_DAY: Final = 1440  # steps
+_HELD: Final = 50  # points before they come a second time
 _VENDORS: Final = ("Philips", "Aqara", "Shelly", "Axis")
 
 
@@ -98,12 +101,12 @@ def points(devices: int, start: datetime = NOW - timedelta(days=365), *, seed: i
         tick += 1
 
 
-def fresh_points(devices: int, *, again: float = 0.0) -> Iterator[Point]:
+def fresh_points(devices: int, *, again: float = 0.0, start: datetime = NOW - timedelta(days=365)) -> Iterator[Point]:
     """The same points, none of them twice; but then so many of all are some that came before, the newest or older."""
     random = Random(SEED + 3)
     seen: set[tuple[str, str, datetime]] = set()
     before: list[Point] = []
-    for point in points(devices):
+    for point in points(devices, start):
         key = (point.device, point.metric, point.time)
         if key in seen:
             continue
@@ -112,6 +115,30 @@ def fresh_points(devices: int, *, again: float = 0.0) -> Iterator[Point]:
             yield random.choice(before)
         before.append(point)
         yield point
+
+
+def many_points(devices: int, metrics: Sequence[str]) -> Iterator[Point]:
+    """Points without end that cost little to make: values of one day again and again, one in a hundred of them twice,
+    and as many late by hours."""
+    random = Random(SEED + 4)
+    days = [(name, [value_at(random, name, tick) for tick in range(_DAY)]) for name in metrics]
+    keys, start = device_keys(devices), NOW - timedelta(days=20 * 365)
+    earlier: list[Point] = []
+    number = 0
+    for tick in without_end():
+        time = start + tick * STEP
+        for at, key in enumerate(keys):
+            for name, values in days:
+                number += 1
+                point = Point(key, name, time, values[(tick + at) % _DAY])
+                if number % 100 == 0:
+                    earlier.append(point)
+                elif number % 50 == 0:
+                    point = Point(key, name, time - timedelta(hours=7, microseconds=number), point.value)
+                yield point
+        if len(earlier) > _HELD:
+            yield from earlier
+            earlier.clear()
 
 
 def flows(devices: int, count: int, within: timedelta = timedelta(days=8)) -> list[Connection]:

@@ -9,6 +9,7 @@ from typing import Any, Final, LiteralString, TypeAlias
 import psycopg
 
 from iotstore import Bucket, Point
+from sidebyside._postgres.partitions import Partitions
 from sidebyside.engine import PointsByHand, Row
 from sidebyside.moments import HOUR, instant, micros_of
 from sidebyside.workload import EPOCH
@@ -33,7 +34,6 @@ _FORWARD: Final = (
     " ON CONFLICT (series) DO UPDATE SET time = excluded.time, number = excluded.number, whole = excluded.whole"
     " WHERE l.time < excluded.time"
 )
-_PARTITIONS: Final = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'iotstore_points'::regclass"
 
 
 class PostgresPoints(PointsByHand):
@@ -46,10 +46,10 @@ class PostgresPoints(PointsByHand):
         self.series: dict[tuple[str, str], tuple[int, type]] = {}
         for device, metric, of, number in self.execute("SELECT device, metric, type, id FROM series").fetchall():
             self.series[device, metric] = (number, _TYPES[of])
-        ((self._width, self._first),) = self.execute(
+        ((width, first),) = self.execute(
             "SELECT width, first FROM iotstore_partitions WHERE name = 'points'"
         ).fetchall()
-        self._partitions = {name for (name,) in self.execute(_PARTITIONS).fetchall()}
+        self._partitions = Partitions(self.execute, "iotstore_points", width, first)
         self.execute(_STAGING)
 
     def number(self, device: str, metric: str) -> int:
@@ -125,19 +125,9 @@ class PostgresPoints(PointsByHand):
         self.execute(_FORWARD, [list(column) for column in columns])
 
     def _make_partitions(self, least: int, most: int) -> None:
-        width, first = self._width, self._first
-        if most < first:
-            return  # one partition takes all that is older
-        for at in range((max(least, first) - first) // width, (most - first) // width + 1):
-            start = first + at * width
-            name = f"iotstore_points_{instant(start):%Y%m%d}"
-            if name in self._partitions:
-                continue
-            self.execute(f"CREATE TABLE {name} (LIKE iotstore_points INCLUDING ALL)")
-            self.execute(
-                f"ALTER TABLE iotstore_points ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({start + width})"
-            )
-            self._partitions.add(name)
+        number = self._partitions.number
+        # One partition takes all that is older than the first.
+        self._partitions.make(range(max(number(least), 0), number(most) + 1))
 
     def latest(self, device: str, metric: str) -> Point:
         number, _ = self.series[device, metric]
