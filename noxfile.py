@@ -44,12 +44,12 @@ WITH_A_GRAPH = [
     "tests/projection/test_projection_neo4j.py",
     *(f"tests/examples/test_examples_{name}.py" for name in ("estate", "readmes", "switching")),
 ]
-# Without what says nothing new on a second version, and without two profiles in which a known weakness stands:
-# backends/neo4j/README.md names the clauses. `nox -s conformance -- --url URL` runs all of them.
-NEO4J_PROFILES = {
-    "neo4j": ("core", "relationships", "backup", "concurrency", "durability"),
-    "neo4j-5": ("core", "relationships"),
-}
+# Without what says nothing new on a second version; in the long tier the core as well.
+PROFILES = {"neo4j-5": ("relationships",)}
+# Composed stores are another backend's but for questions about the graph: these clauses, and not the state machine
+# about relations, each of whose histories would make a projection of its own.
+COMPOSED = ("-k", "REL-")
+LONG = "full or not full"
 REQUIRE_ALL = os.environ.get("IOTSTORE_REQUIRE", "") == "all"
 # From jars for whoever has no Docker; where everything is required, in a container, as it is deployed.
 NEO4J = "container" if REQUIRE_ALL else "local"
@@ -61,6 +61,8 @@ TARGETS = {
     "timescale": Target("postgresql", "timescale"),
     "neo4j": Target("neo4j", NEO4J, ("neo4j", "bolt")),
     "neo4j-5": Target("neo4j", f"{NEO4J}-5"),
+    "sqlite+neo4j": Target("sqlite+neo4j", NEO4J),
+    "postgresql+neo4j": Target("postgresql+neo4j", NEO4J),
 }
 nox.options.error_on_missing_interpreters = REQUIRE_ALL
 
@@ -268,7 +270,7 @@ def run_contract(session: nox.Session, backend: str, *args: str, url: str | None
     elif server:
         # It is started once before anything else: whatever stands in its way is told in one line.
         try:
-            check = ["--engine", harness, server, "--check"]
+            check = ["--engine", harness.rpartition("+")[2], server, "--check"]
             asked = session.run("python", "-m", "iotstore_conformance.servers", *check, silent=True)
         except CommandFailed:
             did_not_run(session, what, f"the server {server!r} can't be started here; the reason stands above")
@@ -276,15 +278,17 @@ def run_contract(session: nox.Session, backend: str, *args: str, url: str | None
         suite += ["--iotstore-server", server]
         what += f" ({str(asked).strip()})"
     RAN.append(f"{what} on {started(session)}")
-    if server and backend in NEO4J_PROFILES and not args:
-        profiles = [word for name in NEO4J_PROFILES[backend] for word in ("--profile", name)]
-        session.run("iotstore", "conformance", "run", harness, "--server", server, *profiles)
+    if server and backend in PROFILES and (not args or LONG in args):
+        long = ["--full"] if LONG in args else []
+        names = (*PROFILES[backend], "core") if long else PROFILES[backend]
+        profiles = [word for name in names for word in ("--profile", name)]
+        session.run("iotstore", "conformance", "run", harness, "--server", server, *profiles, *long)
     else:
-        pytest(session, *suite, *args, part=backend)
+        pytest(session, *suite, *(COMPOSED if "+" in harness else ()), *args, part=backend)
     if harness == "neo4j" and not url and not session.posargs:
         own = ["backends/neo4j/tests", *(WITH_A_GRAPH if backend == "neo4j" else [])]
         pytest(session, "-m", "neo4j", *own, part=f"{backend}-own", env={"IOTSTORE_TEST_NEO4J": server})
-    elif server == "container" and not url and not session.posargs:
+    elif (harness, server) == ("postgresql", "container") and not url and not session.posargs:
         folders = ["backends/postgres/tests", "conformance/tests"]
         pytest(session, "-m", "container", *folders, part=f"{backend}-containers")
     if server == "timescale" and not url and not session.posargs:
@@ -349,8 +353,13 @@ def workflow(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Compare the store with the same work written by hand; `-- --backend postgresql`, `-- --full`; quick without."""
-    session.install("-e", f".[{EVERYTHING}]", *group("bench"))
+    """Compare with the same work by hand; `-- instead ...`: with other libraries; `-- compare OLD NEW`: two results."""
+    first, *others = session.posargs or [""]
+    neo4j = first == "instead" and "neo4j" in others
+    session.install("-e", f".[{EVERYTHING}]", *group("bench"), *(group("bench-neo4j") if neo4j else []))
+    if first in ("instead", "compare"):
+        session.run("python", f"benchmarks/{'contenders' if first == 'instead' else first}.py", *others)
+        return
     args = session.posargs if {"--full", "--quick"} & set(session.posargs) else ["--quick", *session.posargs]
     session.run("python", "benchmarks/run.py", *args)
 
@@ -361,6 +370,6 @@ def full(session: nox.Session) -> None:
     session.install("-e", f".[{EVERYTHING}]", "-e", "examples/custom_backend", *group("test"), *group("bench"))
     pytest(session, "-m", "full", "--timeout=3600", *session.posargs)
     for backend in TARGETS:
-        run_contract(session, backend, "-m", "full or not full", "--timeout=3600", *session.posargs)
+        run_contract(session, backend, "-m", LONG, "--timeout=3600", *session.posargs)
     session.run("python", "benchmarks/run.py", "--full")
     session.run("python", "benchmarks/run.py", "--backend", "postgresql", "--full")

@@ -84,9 +84,10 @@ def _seen(error: BaseException) -> list[str]:
         found += [f"      {name} = {value}" for name, value in names if name in statement]
     found += described(error).splitlines()[:80]
     found += _in_the_backend(error)
-    cause = error.__cause__
-    while cause is not None:
+    told, cause = {id(error)}, error.__cause__
+    while cause is not None and id(cause) not in told:  # a backend may raise an error from itself
         found.append(f"caused by {_short(described(cause))}")
+        told.add(id(cause))
         cause = cause.__cause__
     return found
 

@@ -5,11 +5,12 @@ Run as a module it is the child: ``python -m iotstore_conformance.killing HARNES
 
 from __future__ import annotations
 
-import subprocess
 import sys
+from collections.abc import Sequence
 from itertools import count
 from typing import Final
 
+from iotstore_conformance.children import child
 from iotstore_conformance.harness import Harness, find_harness
 from iotstore_conformance.kinds import CELLS, KINDS, Cell
 
@@ -18,15 +19,12 @@ BATCH: Final = 50
 
 def acknowledged_by_killed_child(harness: str, url: str, *, after: int) -> int:
     """How many batches a child had acknowledged when it was killed, which is done after *after* acknowledgements."""
-    command = [sys.executable, "-m", "iotstore_conformance.killing", harness, url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 - our own module
+    with child("iotstore_conformance.killing", harness, url) as writer:
         lines = 0
-        if child.stdout is not None:
-            for _ in child.stdout:
-                lines += 1
-                if lines == after:
-                    child.kill()
-        child.wait(60)
+        while writer.hear():
+            lines += 1
+            if lines == after:
+                writer.kill()
     assert lines >= after, "the child ended before it was killed"
     return lines
 
@@ -40,5 +38,11 @@ def write_batches(harness: Harness, url: str) -> None:
         sys.stdout.flush()
 
 
+def main(arguments: Sequence[str]) -> None:
+    """Be the child."""
+    harness, url = arguments
+    write_batches(find_harness(harness), url)
+
+
 if __name__ == "__main__":
-    write_batches(find_harness(sys.argv[1]), sys.argv[2])
+    main(sys.argv[1:])

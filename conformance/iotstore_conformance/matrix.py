@@ -84,13 +84,17 @@ class Matrix:
 
     @property
     def columns(self) -> list[str]:
-        """The heading of each column."""
-        return [report.backend.name for report in self.reports]
+        """The heading of each column; with the engine, where a backend was measured on several."""
+        found = [report.backend for report in self.reports]
+        of = Counter(one.name for one in found)
+        return [
+            one.name if of[one.name] == 1 else f"{one.name} on {one.engine or 'an unknown engine'}" for one in found
+        ]
 
 
 def make_matrix(reports: Sequence[Report], suite: Manifest, today: date) -> Matrix:
     """The matrix of these reports, ordered by backend, against the installed suite."""
-    ordered = tuple(sorted(reports, key=lambda report: (report.backend.name, report.backend.harness, report.mode.tier)))
+    ordered = tuple(sorted(reports, key=_place))
     stale = tuple(tuple(staleness(report, suite, today)) for report in ordered)
     pairs = list(zip(ordered, stale, strict=True))
     names = list(dict.fromkeys(name for report in ordered for name in report.backend.capabilities))
@@ -106,6 +110,10 @@ def make_matrix(reports: Sequence[Report], suite: Manifest, today: date) -> Matr
         tuple(_clause_rows(suite, pairs)),
         tuple(_kind_rows(suite, pairs)),
     )
+
+
+def _place(report: Report) -> tuple[str, ...]:
+    return report.backend.name, report.backend.harness, report.mode.tier, report.backend.engine or ""
 
 
 def _profile(report: Report, name: Profile, stale: Sequence[str]) -> Cell:

@@ -73,6 +73,10 @@ NEEDS: Final[Mapping[str, str]] = {
         "merge_keep wide_integers empty_texts reference_changes integer_points boolean_points text_points "
         "strict_points point_counts"
     ),
+    "BAK-014": (
+        "transactions streaming generated_ids wide_integers empty_texts reference_changes integer_points "
+        "boolean_points text_points strict_points fine_points far_points point_counts"
+    ),
     "BRK-004": "many_handles",
     "BRK-005": "grouping",
     "CAL-001": "generated_ids references keep_existing",
@@ -183,6 +187,7 @@ NEEDS: Final[Mapping[str, str]] = {
         "boolean_points text_points replace_points strict_points late_points fine_points far_points erase_points "
         "point_counts point_transactions"
     ),
+    "MOD-003": "streaming references mass_deletes",
     "PAG-001": "field_order descending_order",
     "PAG-002": "field_order descending_order",
     "PAG-003": "range_filters missing_filters alternatives field_order descending_order",

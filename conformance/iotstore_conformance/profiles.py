@@ -64,8 +64,8 @@ COMING: Final[tuple[Coming, ...]] = (
     ),
     Coming(
         "backup",
-        "Stores and backups that older versions wrote can be read.",
-        "no older version has been released",
+        "Stores that older versions wrote can be opened.",
+        "no older version has been released; their portable backups are read (BAK-014)",
     ),
 )
 

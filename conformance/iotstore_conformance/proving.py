@@ -7,52 +7,38 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Protocol, Self, TypeAlias
+from typing import Any, Final, Self
 
 import pytest
 
 from iotstore import StoreError
 from iotstore_conformance.distant import distant
 from iotstore_conformance.harness import Harness, find_harness
+from iotstore_conformance.manifest import manifest
 from iotstore_conformance.mutants import Foreign, Mutant, broken, find_mutant, load_mutants
+from iotstore_conformance.mutants.breaking import Place, Watch, exchanged_by
 from iotstore_conformance.needs import missing
+from iotstore_conformance.plans import HEALTHY, Outcome, Plan, Verdict, patience_for, too_many_failures
+from iotstore_conformance.proofs import Recording
 from iotstore_conformance.registry import Clause, load_clauses
 from iotstore_conformance.runner import run_clause
 from iotstore_conformance.stage import Stage
 
-Verdict: TypeAlias = Literal["killed", "survived", "skipped", "error", "hung"]
-#: What a mutant is called that is none: the healthy backend has to pass what a mutant is killed by.
-HEALTHY: Final = ""
-#: A mutant has to pass this part of the clauses beside its killer: one that always raises proves nothing.
-PASSES: Final = 0.9
 _PATIENCE: Final = 60.0
 _FAILURES: Final = (AssertionError, pytest.fail.Exception, StoreError, Foreign)
 
 
-class Outcome(NamedTuple):
-    """What became of a mutant (or of the healthy backend, under the name ``HEALTHY``) in one clause.
-
-    *killed*: the clause's own function failed, by an assertion or an error of the library. *skipped*: it had nothing to
-    try on this backend. *error*: something else was raised, or before the clause began. *hung*: it took longer than
-    allowed, and was given up: no kill.
-    """
-
-    mutant: str
-    clause: str
-    verdict: Verdict
-    message: str
-    seconds: float
-
-
-def outcome_of(mutant: Mutant | None, clause: Clause, harness: Harness) -> Outcome:
-    """Run one clause on the harness, broken by the mutant if there is one."""
-    name, began = mutant.name if mutant else HEALTHY, time.perf_counter()
+def outcome_of(mutant: Mutant | Watch | None, clause: Clause, harness: Harness) -> Outcome:
+    """Run one clause on the harness, broken by the mutant if there is one, or watched."""
+    name, began = mutant.name if isinstance(mutant, Mutant) else HEALTHY, time.perf_counter()
     verdict: Verdict = "survived"
     message = ""
     try:
@@ -66,7 +52,8 @@ def outcome_of(mutant: Mutant | None, clause: Clause, harness: Harness) -> Outco
         verdict, message = "skipped", _message(error)
     except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - judged by _killed
         verdict, message = ("killed" if _killed(error, clause) else "error"), _message(error)
-    return Outcome(name, clause.id, verdict, message, time.perf_counter() - began)
+    called = frozenset(mutant.called) if isinstance(mutant, Watch) else frozenset[Place]()
+    return Outcome(name, clause.id, verdict, message, time.perf_counter() - began, called)
 
 
 def _home(clause: Clause, harness: Harness) -> AbstractContextManager[Harness]:
@@ -138,12 +125,11 @@ class Matrix:
         """In a full run the mutants that fail more than a tenth of the clauses beside a killer, with what they fail."""
         if not self.full:
             return {}
-        allowed = allowed_failures(len(self.clauses))
         failed = {
             mutant.name: [one.clause for one in self.of(mutant.name).values() if one.verdict != "survived"]
             for mutant in self.mutants
         }
-        return {name: clauses for name, clauses in failed.items() if len(clauses) - 1 > allowed}
+        return {name: ids for name, ids in failed.items() if too_many_failures(len(ids), len(self.clauses))}
 
     def killers(self) -> dict[str, list[str]]:
         """The mutants that each clause has killed in this run, those that are too broken left out."""
@@ -216,68 +202,83 @@ def prove(
     workers: int = 2,
     limit: float = _PATIENCE,
     tell: Callable[[Outcome], object] = lambda _: None,
+    record: Path | None = None,
 ) -> Matrix:
     """Run mutants on their killers, and the healthy backend on the same clauses.
 
     With *full* every mutant goes on through the other clauses, the quick ones first, until it is decided whether it
-    passes nine tenths of them: what is left then could not change that.
+    passes nine tenths of them: what is left then could not change that. A clause that was seen to call nothing that a
+    mutant exchanges passes as on the healthy backend, and is not run. How each did is written to the file *record*;
+    what that file knows already of the same code is not run again.
     """
     began = time.perf_counter()
     chosen = tuple(load_mutants() if mutants is None else mutants)
     able, unmeasured = measurable(find_harness(harness))
     known = {clause.id for clause in able}
     ids = sorted(known if full or mutants is None else {id_ for mutant in chosen for id_ in mutant.kills} & known)
-    healthy = _run([_Plan(HEALTHY, (id_,)) for id_ in ids], harness, workers, limit, tell)
+    healthy = _run([Plan(HEALTHY, (id_,)) for id_ in ids], harness, workers, limit, tell)
     skipped = {one.clause for one in healthy if one.verdict == "skipped"}
     known, ids, unmeasured = known - skipped, [id_ for id_ in ids if id_ not in skipped], unmeasured + sorted(skipped)
     healthy = [one for one in healthy if one.clause in known]
-    quick_first = [one.clause for one in sorted(healthy, key=lambda one: one.seconds)] if full else []
-    plans = [
-        _Plan(
-            mutant.name,
-            tuple(id_ for id_ in mutant.kills if id_ in known),
-            tuple(id_ for id_ in quick_first if id_ not in mutant.kills),
-        )
-        for mutant in chosen
-    ]
-    found = (*healthy, *_run(plans, harness, workers, limit, tell))
+    book = Recording(record, harness, manifest().digest, chosen) if record is not None and full else None
+    before = {} if book is None else {mutant.name: book.known(mutant.name) for mutant in chosen}
+    recorded = [one for outcomes in before.values() if outcomes for one in outcomes]
+    plans = _plans(
+        chosen, known, healthy if full else [], {name for name, found in before.items() if found is not None}
+    )
+
+    def ended(mutant: str, outcomes: Sequence[Outcome]) -> None:
+        if book is not None and before[mutant] is None:
+            book.add(mutant, outcomes, len(ids))
+
+    found = (*healthy, *recorded, *_run(plans, harness, workers, limit, tell, ended=ended))
     seconds = time.perf_counter() - began
     wanted = None if mutants is None else tuple({id_ for mutant in chosen for id_ in mutant.kills} & known)
     return Matrix(harness, chosen, tuple(ids), found, full, tuple(unmeasured), seconds, wanted)
 
 
-def allowed_failures(clauses: int) -> int:
-    """How many clauses beside its killer a mutant may fail."""
-    return int((clauses - 1) * (1 - PASSES) + 1e-9)
+def _plans(
+    mutants: Iterable[Mutant], known: AbstractSet[str], healthy: Collection[Outcome], done: AbstractSet[str]
+) -> list[Plan]:
+    """A plan for each mutant: the clauses that it names; then, unless it is done, the others, the quick ones first."""
+    quick_first = [one.clause for one in sorted(healthy, key=lambda one: one.seconds)]
+    patience = {one.clause: patience_for(one.seconds) for one in healthy}
+    called = {one.clause: one.called for one in healthy if one.clause in steady()}
+    places = _places()
+    return [
+        Plan(
+            mutant.name,
+            tuple(id_ for id_ in mutant.kills if id_ in known),
+            () if mutant.name in done else tuple(id_ for id_ in quick_first if id_ not in mutant.kills),
+            frozenset(id_ for id_, found in called.items() if found.isdisjoint(places[mutant.name])),
+            patience,
+        )
+        for mutant in mutants
+    ]
 
 
-class _Asks(Protocol):
-    def ask(self, mutant: str, clause: str, limit: float) -> Outcome: ...
+@cache
+def _places() -> Mapping[str, frozenset[Place]]:
+    """The methods that each mutant exchanges."""
+    nowhere = Harness("nowhere", fresh=str, url=str)
+    return {mutant.name: exchanged_by(nowhere, mutant) for mutant in load_mutants()}
 
 
-class _Plan(NamedTuple):
-    """A mutant, the clauses that it has to meet, and those that it meets until enough is known."""
-
-    mutant: str
-    killers: tuple[str, ...]
-    others: tuple[str, ...] = ()
-
-    def outcomes(self, worker: _Asks, limit: float) -> Iterator[Outcome]:
-        """What becomes of the mutant, clause by clause."""
-        passed = failed = 0
-        clauses = len(self.killers) + len(self.others)
-        allowed = allowed_failures(clauses)
-        for place, id_ in enumerate((*self.killers, *self.others)):
-            if place >= len(self.killers) and (passed >= clauses - 1 - allowed or failed - 1 > allowed):
-                return
-            outcome = worker.ask(self.mutant, id_, limit)
-            passed += outcome.verdict == "survived"
-            failed += outcome.verdict != "survived"
-            yield outcome
+def steady() -> frozenset[str]:
+    """The clauses that make the same calls in every run: none whose threads race, and none that cuts connections."""
+    return frozenset(
+        clause.id for clause in load_clauses() if clause.profile != "concurrency" and clause.requires != "server"
+    )
 
 
 def _run(
-    plans: Sequence[_Plan], harness: str, workers: int, limit: float, tell: Callable[[Outcome], object]
+    plans: Sequence[Plan],
+    harness: str,
+    workers: int,
+    limit: float,
+    tell: Callable[[Outcome], object],
+    *,
+    ended: Callable[[str, Sequence[Outcome]], object] = lambda _mutant, _outcomes: None,
 ) -> list[Outcome]:
     waiting, lock, found, errors = iter(plans), threading.Lock(), list[Outcome](), list[BaseException]()
 
@@ -285,10 +286,14 @@ def _run(
         try:
             with _Worker(harness) as worker:
                 for plan in _shared(waiting, lock):
+                    mine: list[Outcome] = []
                     for outcome in plan.outcomes(worker, limit):
+                        mine.append(outcome)
                         with lock:
-                            found.append(outcome)
                             tell(outcome)
+                    with lock:
+                        found.extend(mine)
+                        ended(plan.mutant, mine)
         except BaseException as error:  # noqa: BLE001 - raised again below
             errors.append(error)
 
@@ -302,7 +307,7 @@ def _run(
     return found
 
 
-def _shared(waiting: Iterator[_Plan], lock: threading.Lock) -> Iterator[_Plan]:
+def _shared(waiting: Iterator[Plan], lock: threading.Lock) -> Iterator[Plan]:
     """The next plans, one at a time, from an iterator that several threads take from."""
     while True:
         with lock:
@@ -361,7 +366,8 @@ def _serve(pipe: Connection, harness_name: str) -> None:
     threading.excepthook = lambda _: None
     sys.unraisablehook = lambda _: None
     harness, clauses = find_harness(harness_name), {clause.id: clause for clause in load_clauses()}
+    places = frozenset[Place]().union(*_places().values())
     with suppress(EOFError, ConnectionError):
         while True:
             mutant, clause = pipe.recv()
-            pipe.send(outcome_of(find_mutant(mutant) if mutant else None, clauses[clause], harness))
+            pipe.send(outcome_of(find_mutant(mutant) if mutant else Watch(places), clauses[clause], harness))

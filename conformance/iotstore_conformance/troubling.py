@@ -1,11 +1,10 @@
 """Child processes that trouble a store: one holds it locked, one runs out of room.
 
-Run as a module it is a child: ``python -m iotstore_conformance.troubling lock|fill HARNESS URL``.
+Run as a module it is a child: ``python -m iotstore_conformance.troubling HARNESS URL lock|fill``.
 """
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Final
 
 from iotstore import Device, StoreError
 from iotstore_conformance.aborting import aborted
+from iotstore_conformance.children import child
 from iotstore_conformance.harness import find_harness
 from iotstore_conformance.kinds import CELLS, KINDS, Cell
 
@@ -24,18 +24,12 @@ _TEXT: Final = "x" * 2000
 @contextmanager
 def locked_by_child(harness: str, url: str) -> Iterator[None]:
     """Another process is inside a transaction that has written, until the block ends; then it rolls back."""
-    command = [sys.executable, "-m", "iotstore_conformance.troubling", "lock", harness, url]
-    with subprocess.Popen(  # noqa: S603 - our own module
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as child:
-        try:
-            told = child.stdout.readline() if child.stdout is not None else ""
-            assert told == "locked\n", f"a child could not lock the store: {child.communicate()[1][-2000:]}"
-            yield
-            complaint = child.communicate("done\n", timeout=60)[1]
-            assert child.returncode == 0, complaint[-2000:]
-        finally:
-            child.kill()  # of no effect on one that has ended
+    with child("iotstore_conformance.troubling", harness, url, "lock") as holder:
+        assert holder.hear() == "locked\n", f"a child could not lock the store: {holder.ended()[1][-2000:]}"
+        yield
+        holder.tell("done\n")
+        complaint = holder.ended()[1]
+        assert holder.code == 0, complaint[-2000:]
 
 
 def filled_by_child(harness: str, url: str) -> tuple[str, str, int, int]:
@@ -44,10 +38,10 @@ def filled_by_child(harness: str, url: str) -> tuple[str, str, int, int]:
     Returns the class of the error and its bases, how many batches were acknowledged before it, and how many were
     stored in the same open store once there was room again.
     """
-    command = [sys.executable, "-m", "iotstore_conformance.troubling", "fill", harness, url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 - our own
-    assert done.returncode == 0, f"the child failed: {done.stderr[-2000:]}"
-    name, bases, acknowledged, later = done.stdout.split()
+    with child("iotstore_conformance.troubling", harness, url, "fill") as writer:
+        said, complaint = writer.ended()
+        assert writer.code == 0, f"the child failed: {complaint[-2000:]}"
+    name, bases, acknowledged, later = said.split()
     return name, bases, int(acknowledged), int(later)
 
 
@@ -84,10 +78,11 @@ def _fill(harness: str, url: str) -> None:
     sys.stdout.write(f"{name} {bases} {acknowledged} {later}\n")
 
 
-def _child(arguments: Sequence[str]) -> None:
-    what, harness, url = arguments
+def main(arguments: Sequence[str]) -> None:
+    """Be the child."""
+    harness, url, what = arguments
     {"lock": _lock, "fill": _fill}[what](harness, url)
 
 
 if __name__ == "__main__":
-    _child(sys.argv[1:])
+    main(sys.argv[1:])

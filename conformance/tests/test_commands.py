@@ -116,3 +116,22 @@ def test_help_imports_neither_the_clauses_nor_a_test_tool():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_of_kills_is_written_from_the_registry_and_from_a_record(tmp_path, capsys):
+    page, record = tmp_path / "page.md", tmp_path / "record.json"
+    assert main(["conformance", "prove", "--page", str(page)]) == 0
+    assert "No mutant was proved whole." in page.read_text("utf-8")
+    proof = {"code": "x", "others": 10, "passed": 4, "untouched": 5, "failed": {"VAL-001": "killed"}}
+    text = {"format": "iotstore-proof/1", "harness": NAME, "suite": "sha256:1", "clauses": 11}
+    record.write_text(json.dumps({**text, "mutants": {"text-is-cut": proof}}), "utf-8")
+    assert main(["conformance", "prove", "--page", str(page), "--record", str(record)]) == 0
+    assert "| 9 of 10 (5 untouched) | VAL-001 |" in page.read_text("utf-8")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_record_is_kept_of_whole_proofs_only(tmp_path, capsys):
+    asked = ["conformance", "prove", NAME, "--mutant", "text-is-cut", "--record", str(tmp_path / "record.json")]
+    assert main(asked) != 0
+    assert "only a whole proof is recorded" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

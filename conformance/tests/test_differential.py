@@ -16,6 +16,8 @@ from iotstore_conformance.differential.running import _drawn
 from iotstore_conformance.differential.steps import written
 from iotstore_conformance.kinds import Sample
 
+pytestmark = pytest.mark.once
+
 MEMORY = "sqlite://:memory:"
 # A backend that is wrong in one way: the scheme says which.
 WRONG = '''

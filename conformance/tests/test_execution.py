@@ -18,6 +18,7 @@ from iotstore_conformance.harness import find_harness
 from iotstore_conformance.leaks import open_files
 from iotstore_conformance.ledger import Deviation, Ledger
 from iotstore_conformance.manifest import Manifest, manifest
+from iotstore_conformance.mutants import broken, find_mutant
 from iotstore_conformance.registry import Clause
 from iotstore_conformance.report import content_digest
 from iotstore_conformance.seeding import current_seed
@@ -367,5 +368,10 @@ def _narrow(url, **options):
     return store
 
 
-def test_the_script_of_a_failure_runs():
-    exec(compile(script(CLAUSES["VAL-001"], HEALTHY.name, 3), "script", "exec"), {})
+def test_the_script_of_a_failure_does_what_the_clause_does():
+    """It ends well on a store that keeps the sentence, and as the clause did on one that doesn't."""
+    program, names = compile(script(CLAUSES["VAL-001"], HEALTHY.name, 3), "script", "exec"), {}
+    exec(program, names)
+    assert names[CLAUSES["VAL-001"].prove.__name__] is CLAUSES["VAL-001"].prove
+    with broken(HEALTHY, find_mutant("text-is-trimmed")), pytest.raises(AssertionError, match=r"."):
+        exec(program, {})

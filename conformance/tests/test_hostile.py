@@ -10,6 +10,8 @@ from iotstore_conformance.hostile import MANNERS, Chatty, Manner, Shuffled, host
 from iotstore_conformance.kinds import SAMPLES, Sample
 from iotstore_conformance.verdicts import Outcome
 
+pytestmark = pytest.mark.once
+
 HARNESS = find_harness("sqlite")
 CLAUSES = load_clauses()
 # One of each promise that a manner comes near: orders, batches, pages, points, backups, changes, savepoints.

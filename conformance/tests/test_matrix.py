@@ -74,6 +74,15 @@ def test_the_marks_are_told_apart():
     assert marks(matrix.profiles)["core"] == [Mark.NO, Mark.YES, Mark.STALE, Mark.DEFECT, Mark.UNKNOWN]
 
 
+def test_a_backend_that_was_measured_on_several_engines_has_a_column_for_each_by_its_name():
+    def on(engine):
+        made = report("good")
+        return msgspec.structs.replace(made, backend=msgspec.structs.replace(made.backend, engine=engine))
+
+    matrix = make_matrix([on("Engine 2"), report("bad"), on("Engine 1")], SUITE, TODAY)
+    assert matrix.columns == ["bad", "good on Engine 1", "good on Engine 2"]
+
+
 def test_what_is_about_another_kind_of_engine_has_a_mark_of_its_own_and_a_table_of_its_own():
     matrix = make_matrix(engines(), SUITE, TODAY)
     assert marks(matrix.profiles)["faults"] == [Mark.YES, Mark.YES]

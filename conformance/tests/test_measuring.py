@@ -43,6 +43,7 @@ def test_what_costs_as_much_passes_and_what_costs_more_is_told_with_both_costs(c
 def test_a_machine_that_is_busy_for_a_while_changes_nothing(clock):
     busy = [0.02] * 15
     at_most(5, Work("the large one", clock.takes(*busy, 0.001)), Work("the small one", clock.takes(0.001)))
+    assert clock.now == pytest.approx(sum(busy) + 0.001 + 16 * 0.001), "it ends with the first run that was left alone"
 
 
 def test_what_is_too_dear_is_not_saved_by_a_machine_that_slows_the_other_down(clock):

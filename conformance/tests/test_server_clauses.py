@@ -17,6 +17,8 @@ from iotstore_conformance.serving import behind_proxy, impatience
 from iotstore_conformance.stage import Stage
 from iotstore_conformance.verdicts import Outcome
 
+pytestmark = pytest.mark.once
+
 CLAUSES = {one.id: one for one in load_clauses() if one.requires == "server"}
 NEAR = find_harness("sqlite")
 OTHERS = ("DEV-001", "TXN-001", "PAG-003", "CON-004", "CNC-001", "FLT-001", "FLT-017")

@@ -14,9 +14,11 @@ from iotstore import ConfigurationError
 from iotstore_conformance import servers
 from iotstore_conformance.servers import _leftovers, _processes, postgres, server_url
 
-# A run of its own: it starts a server, says where, and waits until it is ended.
+# A run of its own: it starts a server, says where, and waits until it is ended. It hears Ctrl-C also where a shell
+# has started the tests in the background, which makes every process below it deaf to that.
 RUN = (
-    "import sys; from iotstore_conformance.servers import postgres; server = postgres('embedded');"
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from iotstore_conformance.servers import postgres; server = postgres('embedded');"
     "print(server.url, server._folder, flush=True); sys.stdin.read()"
 )
 

@@ -66,15 +66,17 @@ def the_unprocessed_come_oldest_first(stage: Stage) -> None:
     assert [flow.time for flow in connections.unprocessed()] == [later(minutes=2), later(minutes=3)]
 
 
-@clause("CON-004")
+@clause("CON-004", deep=True)
 def many_are_marked_at_once(stage: Stage) -> None:
     """Marking tens of thousands of connections as processed MUST work in one call and say how many it marked."""
     stage.devices("cam")
     connections = stage.store.connections
-    rows = [Connection(device="cam", time=later(seconds=n)) for n in range(30_000)]
+    # More than 65,535 parameters of one statement, at which some protocols end, in the full tier.
+    many = 70_000 if stage.effort == "full" else 12_000
+    rows = [Connection(device="cam", time=later(seconds=n)) for n in range(many)]
     ids = connections.add_many(rows, ids=True).ids
     assert ids is not None
-    assert connections.mark_processed(ids) == 30_000
+    assert connections.mark_processed(ids) == many
     assert connections.count(field("processed") == False) == 0  # noqa: E712 - a filter
 
 

@@ -16,7 +16,7 @@ from iotstore_conformance.registry import clause
 from iotstore_conformance.stage import Effort, Stage
 
 #: Nodes and relations of the random graph beside the small ones.
-_LARGE: dict[Effort, tuple[int, int]] = {"fast": (150, 400), "full": (10_000, 50_000)}
+_LARGE: dict[Effort, tuple[int, int]] = {"fast": (80, 220), "full": (10_000, 50_000)}
 
 
 def _small(stage: Stage) -> list[Drawn]:

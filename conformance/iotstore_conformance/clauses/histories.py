@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from iotstore.backend import Capability
 from iotstore_conformance.machines.records import RecordMachine
+from iotstore_conformance.machines.relations import RelationMachine
 from iotstore_conformance.machines.running import run_machine
 from iotstore_conformance.machines.telemetry import TelemetryMachine
 from iotstore_conformance.registry import clause
@@ -20,3 +21,10 @@ def records_follow_the_model(stage: Stage) -> None:
 def telemetry_follows_the_model(stage: Stage) -> None:
     """Any history of writes, deletions, transactions and questions over points MUST give what the model gives."""
     run_machine(lambda: TelemetryMachine(stage), stage.effort)
+
+
+@clause("MOD-003", profile="relationships", deep=True)
+def relations_follow_the_model(stage: Stage) -> None:
+    """Any history of records, of relations written and taken back, of transactions and of questions about the graph
+    MUST give what the model gives."""
+    run_machine(lambda: RelationMachine(stage), stage.effort)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from iotstore import Point
@@ -29,35 +30,32 @@ def _short_and_long(stage: Stage) -> None:
     stage.store.telemetry.write(_points("long", few * _TIMES))
 
 
+def _as_quick(stage: Stage, what: str, ask: Callable[[str], object]) -> None:
+    """Raise TooDear unless a question takes at most five times as long of the long series as of the short one."""
+    _short_and_long(stage)
+    at_most(
+        _GROWTH,
+        Work(f"{what} of a long series", lambda _: ask("long")),
+        Work(f"{what} of a short one", lambda _: ask("short")),
+    )
+
+
 @clause("PRF-020", profile="performance", deep=True, needs=_SERIES)
 def latest_is_a_seek(stage: Stage) -> None:
     """The latest value MUST take at most five times as long of a series with fifty times as many points."""
-    _short_and_long(stage)
-    latest = stage.store.telemetry.latest
-    at_most(
-        _GROWTH,
-        Work("the latest value of a long series", lambda _: latest("long", "m")),
-        Work("that of a short one", lambda _: latest("short", "m")),
-    )
+    _as_quick(stage, "the latest value", lambda device: stage.store.telemetry.latest(device, "m"))
 
 
 @clause("PRF-021", profile="performance", deep=True, needs=_SERIES)
 def last_points_are_a_seek(stage: Stage) -> None:
     """The last ten points MUST take at most five times as long of a series with fifty times as many."""
-    _short_and_long(stage)
-    last = stage.store.telemetry.last
-    at_most(
-        _GROWTH,
-        Work("ten points of a long series", lambda _: last("long", "m", 10)),
-        Work("ten points of a short one", lambda _: last("short", "m", 10)),
-    )
+    _as_quick(stage, "the last ten points", lambda device: stage.store.telemetry.last(device, "m", 10))
 
 
 @clause("PRF-022", profile="performance", deep=True, needs=_SERIES)
 def an_hour_costs_an_hour(stage: Stage) -> None:
     """Aggregating one hour MUST take at most five times as long in a series with fifty times as many points before
     it."""
-    _short_and_long(stage)
 
     def hour(device: str) -> None:
         (bucket,) = stage.store.telemetry.aggregate(
@@ -65,11 +63,7 @@ def an_hour_costs_an_hour(stage: Stage) -> None:
         )
         assert bucket["count"] == 60
 
-    at_most(
-        _GROWTH,
-        Work("an hour of a long series", lambda _: hour("long")),
-        Work("an hour of a short one", lambda _: hour("short")),
-    )
+    _as_quick(stage, "an hour", hour)
 
 
 @clause("PRF-023", profile="performance", deep=True, needs=_SERIES)

@@ -104,7 +104,7 @@ def empty_batches_are_fine(stage: Stage) -> None:
 def large_batches_are_whole(stage: Stage) -> None:
     """A batch larger than any limit of one engine call MUST be stored whole, or on an error not at all."""
     samples = stage.store.records(SAMPLES)
-    size = min(stage.store.limits.insert_rows, 20_000) + 1
+    size = min(stage.store.limits.insert_rows, 12_000) + 1
     assert samples.add_many([Sample(key=f"k{n}") for n in range(size)]).stored == size
     with pytest.raises(Conflict, match="exists"):
         samples.add_many([*(Sample(key=f"x{n}") for n in range(size)), Sample(key="k0")])

@@ -11,7 +11,8 @@ from iotstore import ConfigurationError
 
 # The suite itself is imported when the command runs: `iotstore conformance --help` stays quick.
 if TYPE_CHECKING:
-    from iotstore_conformance.proving import Matrix, Outcome
+    from iotstore_conformance.plans import Outcome
+    from iotstore_conformance.proving import Matrix
 
 
 def add(subcommands: Any) -> None:
@@ -29,6 +30,12 @@ def add(subcommands: Any) -> None:
     parser.add_argument("--mutant", action="append", default=[], metavar="NAME", help="only this mutant (repeatable)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="how many processes work at once (2)")
     parser.add_argument("--limit", type=float, default=60.0, metavar="SECONDS", help="the time that a clause has (60)")
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="with --full: keep here how each mutant did, and go on from there; with --page: show it",
+    )
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the matrix as JSON here")
     parser.add_argument("--page", type=Path, metavar="FILE", help="write the page of mutants and killers here")
     parser.add_argument("--list", action="store_true", help="the mutants, and nothing is run")
@@ -41,6 +48,7 @@ def prove_command(args: argparse.Namespace) -> int:
         from iotstore_conformance import load_clauses  # noqa: PLC0415 - heavy
         from iotstore_conformance.mutants import load_mutants  # noqa: PLC0415 - heavy
         from iotstore_conformance.mutants.page import kill_page  # noqa: PLC0415 - heavy
+        from iotstore_conformance.proofs import read_proofs  # noqa: PLC0415 - heavy
     except ImportError as error:
         raise ConfigurationError(
             f"the conformance suite needs {error.name}, which is not installed",
@@ -49,13 +57,15 @@ def prove_command(args: argparse.Namespace) -> int:
     if args.list:
         for mutant in load_mutants():
             _say(f"{mutant.name}: {mutant.sentence} Killed by {', '.join(mutant.kills)}.")
+    if args.name is None and not args.list and args.page is None:
+        raise ConfigurationError("no harness is named", hint="iotstore conformance prove NAME")
+    if args.record is not None and not args.full and args.page is None:
+        raise ConfigurationError("only a whole proof is recorded", hint="add --full, or leave --record out")
+    code = 0 if args.name is None else _prove(args)
     if args.page is not None:
-        args.page.write_text(kill_page(load_mutants(), load_clauses()), "utf-8")
-    if args.name is None:
-        if not args.list and args.page is None:
-            raise ConfigurationError("no harness is named", hint="iotstore conformance prove NAME")
-        return 0
-    return _prove(args)
+        proofs = read_proofs(args.record) if args.record is not None else None
+        args.page.write_text(kill_page(load_mutants(), load_clauses(), proofs), "utf-8")
+    return code
 
 
 def _prove(args: argparse.Namespace) -> int:
@@ -72,7 +82,15 @@ def _prove(args: argparse.Namespace) -> int:
         raise ConfigurationError(str(error.args[0])) from error
     if args.workers < 1 or args.limit <= 0:
         raise ConfigurationError("a proof needs at least one process, and time for every clause")
-    matrix = prove(args.name, mutants=chosen, full=args.full, workers=args.workers, limit=args.limit, tell=_dot)
+    matrix = prove(
+        args.name,
+        mutants=chosen,
+        full=args.full,
+        workers=args.workers,
+        limit=args.limit,
+        tell=_dot,
+        record=args.record,
+    )
     _say("")
     _print(matrix)
     if args.report is not None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from iotstore import Store, VersionConflict, count
+from iotstore_conformance.children import Child, child
 from iotstore_conformance.harness import find_harness
 from iotstore_conformance.histories.register import Event, State
 from iotstore_conformance.kinds import CELLS, KINDS, SAMPLES, Cell
@@ -107,47 +107,33 @@ def in_processes(
     harness: str, url: str, work: str, rounds: int, *, workers: int, seed: int, meanwhile: Callable[[], object]
 ) -> list[Event]:
     """What child processes did that all began at one word; *meanwhile* is called after it, in this process."""
-    command = [sys.executable, "-m", "iotstore_conformance.histories.working", harness, url, work]
     with ExitStack() as stack:
         children = [
-            stack.enter_context(
-                subprocess.Popen(  # noqa: S603 - our own module
-                    [*command, str(who), str(rounds), str(seed)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                )
-            )
+            stack.enter_context(child(__name__, harness, url, work, str(who), str(rounds), str(seed)))
             for who in range(workers)
         ]
-        try:
-            return _conduct(children, meanwhile)
-        finally:
-            for child in children:
-                child.kill()  # of no effect on one that has ended
+        return _conduct(children, meanwhile)
 
 
-def _conduct(children: Sequence[subprocess.Popen[str]], meanwhile: Callable[[], object]) -> list[Event]:
-    for child in children:
-        if child.stdout is None or child.stdout.readline() != "ready\n":
-            raise AssertionError(f"a child process could not open the store: {child.communicate()[1][-2000:]}")
-    for child in children:
-        if child.stdin is not None:
-            child.stdin.write("go\n")
-            child.stdin.flush()
+def _conduct(children: Sequence[Child], meanwhile: Callable[[], object]) -> list[Event]:
+    for one in children:
+        if one.hear() != "ready\n":
+            raise AssertionError(f"a child process could not open the store: {one.ended()[1][-2000:]}")
+    for one in children:
+        one.tell("go\n")
     meanwhile()
     events: list[Event] = []
-    for child in children:
-        said, complaint = child.communicate(timeout=_PATIENCE)
-        assert child.returncode == 0, f"a child process failed: {complaint[-2000:]}"
+    for one in children:
+        said, complaint = one.ended()
+        assert one.code == 0, f"a child process failed: {complaint[-2000:]}"
         for fields in json.loads(said):
             found = None if fields["found"] is None else State(*fields["found"])
             events.append(Event(**{**fields, "found": found}))
     return events
 
 
-def _child(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
+    """Be a child."""
     harness, url, work, who, rounds, seed = arguments
     with find_harness(harness).open(url, kinds=list(KINDS), clock=StillClock()) as store:
         store.devices.count()
@@ -160,4 +146,4 @@ def _child(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    _child(sys.argv[1:])
+    main(sys.argv[1:])

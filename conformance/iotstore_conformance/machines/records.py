@@ -3,45 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, rule
 
-from iotstore import NotAllowed, Tracked, count, sum_
-from iotstore.backend import Capability
+from iotstore import Tracked, count, sum_
 from iotstore_conformance import strategies as draw
 from iotstore_conformance.filters import Condition, as_where
 from iotstore_conformance.kinds import SAMPLES, TALLIES, Sample, Tally
-from iotstore_conformance.machines.running import outcome, undo
+from iotstore_conformance.machines.nesting import NestingMachine
+from iotstore_conformance.machines.running import outcome
 from iotstore_conformance.model import RecordModel, changed
 from iotstore_conformance.stage import Stage
 
-_NESTING = 3
 
-
-class RecordMachine(RuleBasedStateMachine):
+class RecordMachine(NestingMachine):
     """One store, one model, the same calls; after every step they hold the same records."""
 
+    deepest = 3
+
     def __init__(self, stage: Stage) -> None:
-        super().__init__()
-        self.store = stage.open(stage.new_place())
-        self.samples, self.tallies = self.store.records(SAMPLES), self.store.records(TALLIES)
         self.model: RecordModel[Sample] = RecordModel(SAMPLES.merge)
         self.tally_model: RecordModel[Tally] = RecordModel(TALLIES.merge)
-        self.open: list[AbstractContextManager[Any]] = []
-        # Whether a call failed in the open transaction of a store that can't undo parts of one.
-        self.doomed = False
+        super().__init__(stage.open(stage.new_place()), (self.model, self.tally_model))
+        self.samples, self.tallies = self.store.records(SAMPLES), self.store.records(TALLIES)
         # The version that a record had when it was inserted: the model counts from nought.
         self.first: dict[str, int] = {}
 
     def same(self, work: Callable[[], Any], expected: Callable[[], Any]) -> None:
         """Do both and demand the same error, or the same answer but for versions."""
-        found, wanted = outcome(work), outcome(expected)
+        found, wanted = self.told(work), outcome(expected)
         assert found[0] is wanted[0], (found, wanted)
-        if found[0] is not None and self.open and not self.store.capabilities.has(Capability.SAVEPOINTS):
-            self.doomed = True
         if isinstance(found[1], Tracked) and isinstance(wanted[1], Tracked):
             assert changed(found[1], version=0) == changed(wanted[1], version=0)
         elif hasattr(found[1], "stored") and wanted[1] is not None:
@@ -148,41 +141,6 @@ class RecordMachine(RuleBasedStateMachine):
         rows = self.samples.aggregate(measures, by=[by], where=None if where is None else as_where(where))
         assert [(row[by], row["n"], row["v"], row["s"]) for row in rows] == expected
 
-    @precondition(lambda self: self.can_nest())
-    @rule()
-    def begin(self) -> None:
-        """Start a transaction, or a savepoint inside one."""
-        block = self.store.transaction()
-        block.__enter__()
-        self.open.append(block)
-        self.model.begin()
-        self.tally_model.begin()
-
-    def can_nest(self) -> bool:
-        """Whether another transaction may start here."""
-        capabilities = self.store.capabilities
-        if not self.open:
-            return capabilities.has(Capability.TRANSACTIONS)
-        return len(self.open) < _NESTING and capabilities.has(Capability.SAVEPOINTS)
-
-    @precondition(lambda self: self.open)
-    @rule(keep=st.booleans())
-    def end(self, keep: bool) -> None:
-        """End the innermost transaction, one way or the other."""
-        block = self.open.pop()
-        doomed, self.doomed = self.doomed, False
-        if keep:
-            refused = outcome(lambda: block.__exit__(None, None, None))[0]
-            assert refused is None or (doomed and refused is NotAllowed), refused
-            if refused is None:
-                self.model.commit()
-                self.tally_model.commit()
-                return
-        else:
-            undo(block)
-        self.model.rollback()
-        self.tally_model.rollback()
-
     @invariant()
     def holds_the_same(self) -> None:
         """Store and model hold the same records, and versions count the same changes."""
@@ -193,12 +151,6 @@ class RecordMachine(RuleBasedStateMachine):
         assert {record.key: changed(record, version=0) for record in self.tallies.list()} == {
             key: changed(record, version=0) for key, record in self.tally_model.rows.items()
         }
-
-    def teardown(self) -> None:
-        """Leave every open transaction and close the store."""
-        while self.open:
-            undo(self.open.pop())
-        self.store.close()
 
 
 def _counts(receipt: Any) -> tuple[int, int, list[int]]:

@@ -16,7 +16,7 @@ from iotstore_conformance.stage import Effort
 
 T = TypeVar("T")
 
-_EXAMPLES = {"fast": 12, "full": 400}
+_EXAMPLES = {"fast": 8, "full": 400}
 _STEPS = {"fast": 20, "full": 50}
 
 

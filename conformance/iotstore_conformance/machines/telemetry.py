@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, rule
 
 from iotstore import Device, Metric, Point
-from iotstore.backend import Capability
 from iotstore_conformance import strategies as draw
-from iotstore_conformance.machines.running import outcome, undo
+from iotstore_conformance.machines.nesting import NestingMachine
+from iotstore_conformance.machines.running import outcome
 from iotstore_conformance.model_series import SeriesModel
 from iotstore_conformance.stage import NOON, Stage
 
 _FUNCTIONS = ("count", "first", "last", "min", "max")
 
 
-class TelemetryMachine(RuleBasedStateMachine):
+class TelemetryMachine(NestingMachine):
     """One store, one model, the same writes; after every step they give the same points."""
 
     def __init__(self, stage: Stage) -> None:
-        super().__init__()
-        self.store = stage.open(stage.new_place())
+        metrics = [Metric(name=name, type=type_) for name, type_ in draw.METRICS]  # type: ignore[arg-type]  # of four
+        self.model = SeriesModel(["a", "b"], metrics)
+        super().__init__(stage.open(stage.new_place()), (self.model,))
         self.telemetry = self.store.telemetry
         for key in ("a", "b"):
             self.store.devices.add(Device(key=key))
-        metrics = [Metric(name=name, type=type_) for name, type_ in draw.METRICS]  # type: ignore[arg-type]  # of four
         for metric in metrics:
             self.telemetry.define(metric)
-        self.model = SeriesModel(["a", "b"], metrics)
-        self.open: list[AbstractContextManager[Any]] = []
 
     @rule(
         batch=st.lists(draw.points, max_size=5) | st.lists(draw.good_points, max_size=8),
@@ -41,7 +38,7 @@ class TelemetryMachine(RuleBasedStateMachine):
     )
     def write(self, batch: list[Point], on_invalid: Any, on_conflict: Any) -> None:
         """Write a batch."""
-        found = outcome(lambda: self.telemetry.write(batch, on_invalid=on_invalid, on_conflict=on_conflict))
+        found = self.told(lambda: self.telemetry.write(batch, on_invalid=on_invalid, on_conflict=on_conflict))
         wanted = outcome(lambda: self.model.write(batch, on_invalid=on_invalid, on_conflict=on_conflict))
         assert found[0] is wanted[0], (found, wanted)
         if found[1] is not None and wanted[1] is not None:
@@ -79,32 +76,6 @@ class TelemetryMachine(RuleBasedStateMachine):
             (begin, {name: folded[name] for name in _FUNCTIONS}) for begin, folded in expected
         ]
 
-    @precondition(lambda self: self.can_nest())
-    @rule()
-    def begin(self) -> None:
-        """Start a transaction, or a savepoint inside one."""
-        block = self.store.transaction()
-        block.__enter__()
-        self.open.append(block)
-        self.model.begin()
-
-    def can_nest(self) -> bool:
-        """Whether another transaction may start here."""
-        needed = Capability.SAVEPOINTS if self.open else Capability.TRANSACTIONS
-        return len(self.open) < 2 and self.store.capabilities.has(needed)
-
-    @precondition(lambda self: self.open)
-    @rule(keep=st.booleans())
-    def end(self, keep: bool) -> None:
-        """End the innermost transaction, one way or the other."""
-        block = self.open.pop()
-        if keep:
-            block.__exit__(None, None, None)
-            self.model.commit()
-            return
-        undo(block)
-        self.model.rollback()
-
     @invariant()
     def holds_the_same(self) -> None:
         """Latest values and counts are those of the model."""
@@ -114,9 +85,3 @@ class TelemetryMachine(RuleBasedStateMachine):
             for point in found.values():
                 assert type(point.value) is type(self.model.latest(device)[point.metric].value)
         assert self.telemetry.count() == self.model.count()
-
-    def teardown(self) -> None:
-        """Leave every open transaction and close the store."""
-        while self.open:
-            undo(self.open.pop())
-        self.store.close()

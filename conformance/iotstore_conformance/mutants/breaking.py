@@ -14,6 +14,9 @@ from iotstore import Collection, Store
 from iotstore_conformance.harness import Harness
 from iotstore_conformance.stage import Stage
 
+#: A method that is exchanged: its target and its name. ``OPENING`` stands for the opening of stores.
+Place: TypeAlias = tuple[str, str]
+OPENING: Final[Place] = ("", "open")
 #: A wrong method: it gets the object and the right method (bound), then the arguments of the call.
 Wrong: TypeAlias = Callable[..., Any]
 _DOMAINS: Final = (
@@ -63,6 +66,11 @@ class Breaking:
         """Open every store of the harness by the decorated function ``(right, url, **options)``."""
         self._opening.append(wrong)
         return wrong
+
+    def exchanged(self) -> frozenset[Place]:
+        """Everything that is wrong."""
+        found = {(target, method) for target, method, _ in self._wrongs}
+        return frozenset(found | {OPENING} if self._opening else found)
 
     def new_url(self) -> str:
         """The URL of another place that nobody used; it is dropped when the block ends."""
@@ -174,3 +182,32 @@ def broken(harness: Harness, mutant: Applies) -> Generator[Harness]:
         yield breaking.harness_of(mutant)
     finally:
         breaking.mend()
+
+
+def exchanged_by(harness: Harness, mutant: Applies) -> frozenset[Place]:
+    """The methods that a mutant exchanges. Who calls none of them can't tell it from the healthy backend."""
+    breaking = Breaking(harness)
+    mutant.apply(breaking)
+    return breaking.exchanged()
+
+
+class Watch:
+    """A mutant that is none: it does what is right, and notes which of the *places* were called."""
+
+    def __init__(self, places: frozenset[Place]) -> None:
+        self._places = places
+        self.called: set[Place] = {OPENING}
+
+    def apply(self, breaking: Breaking) -> None:
+        """Exchange every method for itself."""
+        for place in self._places - {OPENING}:
+            breaking.wrong(*place)(self._noting(place))
+
+    def _noting(self, place: Place) -> Wrong:
+        def noting(*given: Any, **options: Any) -> Any:
+            self.called.add(place)
+            # Functions of a module come without a self.
+            right, arguments = (given[0], given[1:]) if place[0] == "iotstore" else (given[1], given[2:])
+            return right(*arguments, **options)
+
+        return noting

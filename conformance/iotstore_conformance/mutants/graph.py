@@ -264,6 +264,29 @@ def _kept(breaking: Breaking) -> None:
 
 
 @mutant(
+    "taken-back-is-taken-back-both-ways",
+    kills=("REL-003", "MOD-003"),
+    sentence="Who takes a relation back takes the one that leads the other way along.",
+)
+def _both_ways(breaking: Breaking) -> None:
+    @breaking.wrong("relationships", "unrelate")
+    def _unrelate(self: Any, right: Any, source: Any, type_: Any, target: Any) -> None:
+        right(source, type_, target)
+        if self.relation(target, type_, source) is not None:
+            right(target, type_, source)
+
+
+@mutant(
+    "loops-are-met-twice", kills=("MOD-003",), sentence="A relation of a record to itself is given once for each end."
+)
+def _loops(breaking: Breaking) -> None:
+    def twice(found: list[Relationship]) -> list[Relationship]:
+        return sorted([*found, *(one for one in found if one.source == one.target)], key=_ends)
+
+    answers(breaking, "relationships", "of", twice)
+
+
+@mutant(
     "projections-answer-as-they-first-did",
     kills=("REL-040", "REL-041"),
     sentence="A projection goes on giving the answers that it gave first, whatever it has caught up with.",

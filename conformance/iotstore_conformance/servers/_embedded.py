@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import pwd
-import secrets
 import shutil
+import signal
 import subprocess
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from iotstore import ConfigurationError
-from iotstore_conformance.servers import _processes
 from iotstore_conformance.servers._asking import needs_the_extra, version, wait_until_ready
-from iotstore_conformance.servers._leftovers import keep
-from iotstore_conformance.servers._ports import free_port
+from iotstore_conformance.servers._own_process import OwnProcess
 from iotstore_conformance.servers._settings import SETTINGS, as_arguments
 
 _USER: Final = "iotstore"
-_TRIES: Final = 5
-_STOPPED: Final = 60.0  # seconds for a server to end in order
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(OwnProcess):
     """A PostgreSQL server of this process, in a temporary folder and on the loopback interface."""
 
-    ours = True
+    taken = "could not bind"
+    gently = signal.SIGINT  # PostgreSQL's fast shutdown: connections are cut
 
     def __init__(self) -> None:
+        super().__init__("iotstore-postgres-")
         self._user: int | None = None
         self._group: int | None = None
-        folder = Path(tempfile.mkdtemp(prefix="iotstore-postgres-"))
-        self._folder = folder
-        self._data = folder / "data"
-        self._log = folder / "server.log"
-        self._password = secrets.token_hex(16)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._owner = os.getpid()
-        # At the end of the process what was registered last goes first: the server is ended, then this.
-        atexit.register(self._reap)
-        _, self._end = keep(folder)
+        self._data = self._folder / "data"
         try:
             self._bin = self._program()
             self._initialise()
@@ -115,61 +102,10 @@ class EmbeddedPostgres:
         self._run([str(self._bin / "initdb"), f"--pgdata={self._data}", *options])
         secret.unlink()
 
-    def _start_anywhere(self) -> None:
-        for left in reversed(range(_TRIES)):
-            self._port = free_port()
-            try:
-                self.start()
-            except ConfigurationError:
-                if not left or "could not bind" not in self._log.read_text("utf-8", errors="replace"):
-                    raise
-            else:
-                return
-
-    def start(self) -> None:
-        """Start it, and return when it accepts connections."""
-        if self._process is not None and self._process.poll() is None:
-            return
+    def _launch(self) -> subprocess.Popen[bytes]:
         settings = {**SETTINGS, "listen_addresses": "127.0.0.1", "port": str(self._port), "unix_socket_directories": ""}
         command = [str(self._bin / "postgres"), "-D", str(self._data), *as_arguments(settings)]
-        with self._log.open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for the run, which may still want to tell the server something
-                cwd=self._folder,
-                env={"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath},
-                user=self._user,
-                group=self._group,
-                extra_groups=None if self._user is None else [],
-            )
-        self._process = process
+        return self._spawn(command, self._folder, "C", user=self._user, group=self._group)
 
-        def why_not() -> str | None:
-            return None if process.poll() is None else self._log.read_text("utf-8", errors="replace")[-2000:]
-
+    def _wait(self, why_not: Callable[[], str | None]) -> None:
         wait_until_ready(self.url, why_not)
-
-    def stop(self) -> None:
-        """End it in order: connections are cut, everything is written."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(2)  # SIGINT: PostgreSQL's fast shutdown
-            self._process.wait(_STOPPED)
-
-    def kill(self) -> None:
-        """End it as `kill -9` does, all of its processes at once."""
-        if self._process is not None and self._process.poll() is None:
-            _processes.kill_all(self._process.pid)
-            self._process.wait(_STOPPED)
-
-    def end(self) -> None:
-        """End it for good and remove its data."""
-        self._end()
-        self._reap()
-
-    def _reap(self) -> None:
-        """Take note that the server has ended: who started a process is to ask for its fate."""
-        if self._process is not None and os.getpid() == self._owner:
-            self._process.wait(_STOPPED)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 from iotstore import ConfigurationError
 from iotstore_conformance.servers._asking import needs_the_extra
-from iotstore_conformance.servers._containers import USER, address, answering, docker_errors, image, kill, run
+from iotstore_conformance.servers._containers import USER, address, image, run
 from iotstore_conformance.servers._leftovers import LABEL, keep
+from iotstore_conformance.servers._own_container import answering, docker_errors, kill
 
 if TYPE_CHECKING:
     from testcontainers.community.postgres import PostgresContainer
