@@ -135,8 +135,8 @@ class Building:
             some, theirs = self._chunk(self._records.kinds[onward.kind], onward.key)
             names += some
             records |= theirs
-            whole = len(some) < _ROWS
-            onward = self._following(onward) if whole else _Place(onward.phase, onward.kind, some[-1].key)
+            # Only an empty answer ends a kind: writers go on meanwhile, and one more short read costs little.
+            onward = _Place(onward.phase, onward.kind, some[-1].key) if some else self._following(onward)
         if onward is None:
             # Noted once more, so that a primary that was restored meanwhile is not taken for this one.
             self._attaching.note(self._lease.epoch, self.nonce, self.nonce)
