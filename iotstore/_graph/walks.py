@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from iotstore._graph.bounds import Budget, too_many
+from iotstore._graph.bounds import Bounds, Budget, too_many
 from iotstore._graph.edges import Edges, Types, strongest
 from iotstore._graph.results import Direction
 from iotstore._waist.graph import Edge, NodeId
@@ -86,7 +86,8 @@ def reached(
 ) -> list[tuple[int, NodeId]]:
     """The nodes within *hops* of the starts, without these, by distance and node; at most *limit*, or LimitExceeded."""
     first, budget = sorted(set(starts)), ground.budget
-    if admit is None:
+    # An engine that is asked for nodes does not tell how many edges it saw: for who bounds those they are counted here.
+    if admit is None and budget.bounds.edges >= Bounds().edges:
         found = ground.edges.reach(first, ground.types, ground.direction, hops, min(limit, budget.nodes))
         if found is not None:
             if len(found) > limit:

@@ -253,3 +253,15 @@ def test_a_claim_without_the_power_is_an_error_of_the_backend(house, monkeypatch
         for session in (writing, guard.writes(writing)):
             with pytest.raises(EngineError, match="claims graph, but its sessions can't write edges"):
                 graph_writer(backend, session)
+
+
+def test_a_bound_on_edges_holds_where_an_engine_is_asked_for_nodes() -> None:
+    with iotstore.open("sqlite://:memory:") as store:
+        store.devices.add_many([Device(key=key) for key in DEVICES])
+        for leaf in DEVICES[1:]:
+            store.relationships.relate(("device", DEVICES[0]), "LIKES", ("device", leaf))
+        kept = Relationships(store._engine, FromPower(store._engine))
+
+        assert len(kept.within(edges=5).neighbours(("device", DEVICES[0]))) == 5
+        with pytest.raises(LimitExceeded, match="more than 4 edges"):
+            kept.within(edges=4).neighbours(("device", DEVICES[0]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar, cast
 
 from iotstore._domains._telemetry.values import check_device, check_metric, metric_key
 from iotstore._engine.engine import Engine
@@ -45,6 +45,8 @@ class Finder:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._remembered: dict[tuple[str, str], Found] = {}
+        #: Classes of sessions that were found to read points themselves: to ask each one is a twentieth of the cost.
+        self._readers: set[type] = set()
 
     def ask(self, device: str, metric: str, question: Callable[[SeriesReader, Found], T], nothing: T) -> T:
         """What *question* answers about a series, *nothing* if the device has no points of this metric.
@@ -58,13 +60,19 @@ class Finder:
         except TypeError:  # unhashable, so no text: the checks say so
             found = None
         with engine.reading() as session:
-            reader = series_reader(engine.backend, session)
+            reader = cast("SeriesReader", session) if type(session) in self._readers else self._reader(session)
             if found is not None:
                 answer = question(reader, found)
                 if answer:
                     return answer
             found = self.find(session, device, metric)
             return nothing if found is None else question(reader, found)
+
+    def _reader(self, session: ReadSession) -> SeriesReader:
+        reader = series_reader(self._engine.backend, session)
+        if isinstance(session, SeriesReader):
+            self._readers.add(type(session))
+        return reader
 
     def find(self, session: ReadSession, device: str, metric: str) -> Found | None:
         """The series; None if both exist but the device has no such series. NotFound if one does not exist."""
