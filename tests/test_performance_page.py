@@ -80,22 +80,12 @@ def test_a_result_file_that_lacks_a_benchmark_is_noticed(root: Path, copied: Pat
     assert f"{copied.name} lacks {gone['name']}" in done.stdout
 
 
-def test_a_bar_that_is_missed_is_named_on_the_page_and_never_by_more_than_what_is_promised(
-    root: Path, committed: Path
-) -> None:
-    """Ingest has 0.8 of the speed by hand, a read takes 1.5 of its time; some bars are higher than that."""
+def test_every_bar_on_the_page_is_met(committed: Path) -> None:
     run = json.loads(committed.read_text("utf-8"))
     barred = [result for result in run["results"] if result["bar"] is not None]
-    missed = [result for result in barred if not result["met"]]
 
     assert len(barred) >= 8
-    assert {one["measure"] for one in missed} <= {"speed", "time"}
-    assert [one["name"] for one in missed if one["measure"] == "speed" and one["figure"] < 0.8] == []
-    assert [one["name"] for one in missed if one["measure"] == "time" and one["figure"] > 1.5] == []
-    lines = (root / PAGE).read_text("utf-8").splitlines()
-    for one in missed:
-        (line,) = [line for line in lines if f"({one['figure']:.2f}x, bar " in line]
-        assert line.startswith("**Missed in this run:** ")
+    assert [result["name"] for result in barred if not result["met"]] == []
 
 
 def test_a_result_file_names_no_host_and_no_path_and_was_not_made_in_a_hurry(committed: Path) -> None:
