@@ -55,6 +55,72 @@ class _Json(peewee.TextField):
         return None if value is None else json.loads(value)
 
 
+def _few() -> tuple[Any, Any]:
+    """The models of what is listed in pages, bound to no database yet."""
+
+    class DeviceRow(peewee.Model):
+        key = peewee.CharField(120, primary_key=True)
+        name = peewee.TextField(null=True)
+        kind = peewee.TextField(null=True)
+        ip = peewee.TextField(null=True)
+        mac = peewee.TextField(null=True)
+        vendor = peewee.TextField(null=True)
+        model = peewee.TextField(null=True)
+        firmware = peewee.TextField(null=True)
+        last_seen = _Utc(null=True)
+
+    class AlertRow(peewee.Model):
+        device = peewee.ForeignKeyField(DeviceRow)
+        kind = peewee.TextField()
+        title = peewee.TextField()
+        severity = peewee.TextField()
+        time = _Utc(index=True)
+        status = peewee.TextField()
+        score = peewee.DoubleField(null=True)
+        explanation = peewee.TextField(null=True)
+        metadata = _Json(null=True)
+        acknowledged_by = peewee.TextField(null=True)
+        acknowledged_at = _Utc(null=True)
+        resolved_by = peewee.TextField(null=True)
+        resolved_at = _Utc(null=True)
+
+    return DeviceRow, AlertRow
+
+
+def _many(device_row: Any) -> tuple[Any, Any]:
+    """The models of what there is much of; both point to a device."""
+
+    class FlowRow(peewee.Model):
+        device = peewee.ForeignKeyField(device_row, index=False)
+        time = _Utc(index=True)
+        destination = peewee.TextField(null=True)
+        port = peewee.IntegerField(null=True)
+        protocol = peewee.TextField(null=True)
+        service = peewee.TextField(null=True)
+        state = peewee.TextField(null=True)
+        bytes_sent = peewee.BigIntegerField()
+        bytes_received = peewee.BigIntegerField()
+        packets_sent = peewee.BigIntegerField()
+        packets_received = peewee.BigIntegerField()
+        duration = peewee.DoubleField(null=True)
+        processed = peewee.BooleanField()
+
+        class Meta:
+            indexes = ((("device", "time"), False),)
+
+    class ReadingRow(peewee.Model):
+        device = peewee.ForeignKeyField(device_row, index=False)
+        metric = peewee.CharField(120)
+        time = _Utc()
+        value = peewee.DoubleField()
+
+        class Meta:
+            primary_key = peewee.CompositeKey("device", "metric", "time")
+            indexes = ((("metric", "device", "time"), False),)
+
+    return FlowRow, ReadingRow
+
+
 class WithPeewee(Contender):
     """Models that are bound to a database."""
 
@@ -67,67 +133,14 @@ class WithPeewee(Contender):
         self._database.connect()
         self._sqlite = url.startswith("sqlite:")
 
-        class DeviceRow(peewee.Model):
-            key = peewee.CharField(120, primary_key=True)
-            name = peewee.TextField(null=True)
-            kind = peewee.TextField(null=True)
-            ip = peewee.TextField(null=True)
-            mac = peewee.TextField(null=True)
-            vendor = peewee.TextField(null=True)
-            model = peewee.TextField(null=True)
-            firmware = peewee.TextField(null=True)
-            last_seen = _Utc(null=True)
-
-        class AlertRow(peewee.Model):
-            device = peewee.ForeignKeyField(DeviceRow)
-            kind = peewee.TextField()
-            title = peewee.TextField()
-            severity = peewee.TextField()
-            time = _Utc(index=True)
-            status = peewee.TextField()
-            score = peewee.DoubleField(null=True)
-            explanation = peewee.TextField(null=True)
-            metadata = _Json(null=True)
-            acknowledged_by = peewee.TextField(null=True)
-            acknowledged_at = _Utc(null=True)
-            resolved_by = peewee.TextField(null=True)
-            resolved_at = _Utc(null=True)
-
-        class FlowRow(peewee.Model):
-            device = peewee.ForeignKeyField(DeviceRow, index=False)
-            time = _Utc(index=True)
-            destination = peewee.TextField(null=True)
-            port = peewee.IntegerField(null=True)
-            protocol = peewee.TextField(null=True)
-            service = peewee.TextField(null=True)
-            state = peewee.TextField(null=True)
-            bytes_sent = peewee.BigIntegerField()
-            bytes_received = peewee.BigIntegerField()
-            packets_sent = peewee.BigIntegerField()
-            packets_received = peewee.BigIntegerField()
-            duration = peewee.DoubleField(null=True)
-            processed = peewee.BooleanField()
-
-            class Meta:
-                indexes = ((("device", "time"), False),)
-
-        class ReadingRow(peewee.Model):
-            device = peewee.ForeignKeyField(DeviceRow, index=False)
-            metric = peewee.CharField(120)
-            time = _Utc()
-            value = peewee.DoubleField()
-
-            class Meta:
-                primary_key = peewee.CompositeKey("device", "metric", "time")
-                indexes = ((("metric", "device", "time"), False),)
-
-        self._models: Any = (DeviceRow, AlertRow, FlowRow, ReadingRow)
+        device, alert = _few()
+        self._models: Any = (device, alert, *_many(device))
         self._devices: Any
         self._alerts: Any
         self._flows: Any
         self._readings: Any
         self._devices, self._alerts, self._flows, self._readings = self._models
-        self._listed: Any = {"devices": DeviceRow, "alerts": AlertRow, "flows": FlowRow}
+        self._listed: Any = {"devices": self._devices, "alerts": self._alerts, "flows": self._flows}
         self._database.bind(self._models)
 
     def fill(self, devices: Sequence[Device], alerts: Sequence[Alert], flows: Sequence[Connection]) -> None:

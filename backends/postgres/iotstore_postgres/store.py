@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +48,7 @@ from iotstore_postgres._sessions import PostgresRead, PostgresSnapshot
 from iotstore_postgres._statements import PostgresStatements
 from iotstore_postgres._swap import check_free, presence
 from iotstore_postgres._transaction import PostgresWrite
+from iotstore_sql import forks
 from iotstore_sql.watch import Watch
 
 #: How often a server that is busy with a statement looks whether its client is still there.
@@ -66,10 +65,6 @@ _CAPABILITIES: Final = Capabilities(
         ),
     },
 )
-
-_open_backends: weakref.WeakSet[PostgresBackend] = weakref.WeakSet()
-# What a forked child must neither use nor close: closing would end the sessions of its parent.
-_inherited: list[object] = []
 
 
 class Server(NamedTuple):
@@ -94,7 +89,6 @@ class PostgresBackend(Backend):
         self._tuning = tuning
         self._closing = threading.Lock()
         self._closed = self._looked = False
-        self._pid = os.getpid()
         self._scratch: ScratchDatabase | ScratchSchema | None = None
         self.durability = tuning.durability
         self.capabilities = _CAPABILITIES
@@ -125,7 +119,7 @@ class PostgresBackend(Backend):
         except BaseException:
             self.close()
             raise
-        _open_backends.add(self)
+        forks.opened(self)
 
     def _unpooled(self) -> Wire:
         return self._connect()
@@ -229,25 +223,17 @@ class PostgresBackend(Backend):
             if self._closed:
                 return
             self._closed = True
-            _open_backends.discard(self)
+            forks.closed(self)
             self._watch.close()
             self._pool.close()
             if self._scratch is not None:
                 self._scratch.drop()
 
-    def _abandon(self) -> None:
+    def abandon(self, refusal: forks.Refusal) -> object:
         """In a forked child: a connection can't be shared by two processes, so neither can the store."""
-        parent, child = self._pid, os.getpid()
-
-        def refusal() -> NotAllowed:
-            return NotAllowed(
-                f"the store was opened in process {parent} and can't be used in its fork {child}",
-                hint="open it again in the new process",
-            )
-
         self._closed = True
         self._watch.abandon()
-        _inherited.append(self._pool.abandon(refusal))
+        return self._pool.abandon(refusal)
 
     def describe(self) -> Mapping[str, str]:
         """What is open, and how."""
@@ -392,12 +378,3 @@ def _wanted(link: Link, tuning: Tuning, server: Server) -> dict[str, str]:
     if "synchronous_commit" in found:
         link.execute("SELECT set_config('synchronous_commit', $1, false)", (found["synchronous_commit"],))
     return found
-
-
-def _forked() -> None:
-    for backend in list(_open_backends):
-        backend._abandon()  # noqa: SLF001 - the same module
-        _inherited.append(backend)
-
-
-os.register_at_fork(after_in_child=_forked)

@@ -32,7 +32,7 @@ from iotstore.backend import (
     Supported,
     Unreachable,
 )
-from iotstore_sql import Statements
+from iotstore_sql import Statements, forks
 from iotstore_sql.watch import Watch
 from iotstore_sqlite import _admin, _backup
 from iotstore_sqlite._connection import MINIMUM, OPTIONS, Tuning, open_reader
@@ -76,10 +76,6 @@ _NO_LOG: Final = NotSupported(
 )
 _WITHOUT_LOG: Final = {Capability.CONCURRENT_READS: _NO_LOG, Capability.SNAPSHOTS: _NO_LOG}
 
-_open_backends: weakref.WeakSet[SqliteBackend] = weakref.WeakSet()
-# What a forked child must neither use nor close: closing would touch locks and the log of its parent.
-_inherited: list[object] = []
-
 
 class SqliteBackend(Backend):
     """One open SQLite database file, or a private one in memory."""
@@ -98,9 +94,8 @@ class SqliteBackend(Backend):
         self._immutable = immutable
         self._closing = threading.Lock()
         self._closed = False
-        self._pid = os.getpid()
         self._remove: Callable[[], object] | None = (
-            weakref.finalize(self, _remove_folder, path.parent, self._pid) if memory else None
+            weakref.finalize(self, _remove_folder, path.parent, os.getpid()) if memory else None
         )
         self.durability = tuning.durability
         self._watch = Watch(tuning.snapshot_seconds, "iotstore-sqlite-snapshots")
@@ -127,7 +122,7 @@ class SqliteBackend(Backend):
             append_points=50_000,
             snapshot_seconds=tuning.snapshot_seconds,
         )
-        _open_backends.add(self)
+        forks.opened(self)
 
     def _connect_reader(self) -> sqlite3.Connection:
         return open_reader(self._path, self._tuning, immutable=self._immutable)
@@ -224,7 +219,7 @@ class SqliteBackend(Backend):
             if self._closed:
                 return
             self._closed = True
-            _open_backends.discard(self)
+            forks.closed(self)
             self._watch.close()
             self._readers.close()
             if self._writer is not None:
@@ -233,21 +228,11 @@ class SqliteBackend(Backend):
             if self._remove is not None:
                 self._remove()
 
-    def _abandon(self) -> None:
+    def abandon(self, refusal: forks.Refusal) -> object:
         """In a forked child: SQLite's connections do not survive a fork, so neither does the store."""
-        parent, child = self._pid, os.getpid()
-
-        def refusal() -> NotAllowed:
-            return NotAllowed(
-                f"the store was opened in process {parent} and can't be used in its fork {child}",
-                hint="open it again in the new process",
-            )
-
         self._closed = True
         self._watch.abandon()
-        _inherited.append(self._readers.abandon(refusal))
-        if self._writer is not None:
-            _inherited.append(self._writer.abandon(refusal))
+        return self._readers.abandon(refusal), None if self._writer is None else self._writer.abandon(refusal)
 
     def describe(self) -> Mapping[str, str]:
         """What is open, and how."""
@@ -339,12 +324,3 @@ def _at(path: Path, options: Mapping[str, bool]) -> Settings:
 def _remove_folder(folder: Path, pid: int) -> None:
     if os.getpid() == pid:  # not at the end of a forked child
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _forked() -> None:
-    for backend in list(_open_backends):
-        backend._abandon()  # noqa: SLF001 - the same module
-        _inherited.append(backend)
-
-
-os.register_at_fork(after_in_child=_forked)
